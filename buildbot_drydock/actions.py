@@ -1,0 +1,134 @@
+"""Everything the planner may ask for: a closed set of small values.
+
+An action carries the rows it was decided from. The store refuses it if they have changed since, so
+a stale plan is harmless.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from buildbot_drydock.lifecycle import ResourceEvent
+from buildbot_drydock.model import Labels, Lease, Observed, Resource
+
+
+@dataclass(frozen=True, slots=True)
+class ListHosts:
+    """Ask a provider what exists."""
+
+    blueprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResource:
+    """Claim a place under a blueprint's limit, write the row, then ask for its host."""
+
+    blueprint: str
+    place: int
+    labels: Labels
+    built_for: int | None  # the lease it is meant for; None for a warm one
+
+
+@dataclass(frozen=True, slots=True)
+class CreateHost:
+    """Ask again for a host that has not appeared."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class SettleResource:
+    """Write down what has become of a resource."""
+
+    resource: Resource
+    event: ResourceEvent
+    reason: str
+    observed: Observed | None = None
+    launch_failed: bool = False  # counts against the blueprint's failure budget
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyHost:
+    """Tear down the host of a resource that has ended."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyStray:
+    """Tear down a host that no living row accounts for, or the twin of one that a row does."""
+
+    blueprint: str
+    token: str
+    identity: str  # empty for all that bear the token
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcquireLease:
+    """Lock a slot for a lease; it becomes active at once if nothing has to be prepared."""
+
+    lease: Lease
+    resource: Resource
+    slot: int
+    activate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareLease:
+    """Do the per-lease set-up, then activate."""
+
+    lease: Lease
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLease:
+    """Put a lease back into the pool: its resource was lost before it became active."""
+
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakLease:
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLease:
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class VacateLease:
+    """End what an ended lease left on its resource, then give its slot back."""
+
+    lease: Lease
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLease:
+    """Give the slot of an ended lease back: nothing of it can be left."""
+
+    lease: Lease
+
+
+Action = (
+    ListHosts
+    | BuildResource
+    | CreateHost
+    | SettleResource
+    | DestroyHost
+    | DestroyStray
+    | AcquireLease
+    | PrepareLease
+    | ReturnLease
+    | BreakLease
+    | ReleaseLease
+    | VacateLease
+    | CloseLease
+)

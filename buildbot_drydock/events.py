@@ -1,0 +1,250 @@
+"""What happened, one class per kind, each with its sentence.
+
+An event is stored in the transaction of the change it reports, beside the blueprint, resource and
+lease it is about. Log, web page and command line print the same sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
+
+DRYDOCK = "drydock"  # the actor of what nobody in particular did
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    kind: ClassVar[str]
+    actor: str = DRYDOCK
+
+    def sentence(self) -> str:
+        raise NotImplementedError
+
+    def data(self) -> dict[str, Any]:
+        """Return all fields but the actor, as JSON-able values."""
+        values = asdict(self)
+        del values["actor"]
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRequested(Event):
+    kind = "resource-requested"
+    built_for: int | None
+
+    def sentence(self) -> str:
+        purpose = "to keep one warm" if self.built_for is None else f"for lease {self.built_for}"
+        return f"A resource was requested {purpose}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReady(Event):
+    kind = "resource-ready"
+    address: str
+    seconds: float
+
+    def sentence(self) -> str:
+        where = f" at {self.address}" if self.address else ""
+        return f"The host answers{where}, {self.seconds:.1f} s after it was requested."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReleased(Event):
+    kind = "resource-released"
+    reason: str
+
+    def sentence(self) -> str:
+        return f"The resource was released: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceBroken(Event):
+    kind = "resource-broken"
+    reason: str
+
+    def sentence(self) -> str:
+        return f"The resource broke: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceDestroyed(Event):
+    kind = "resource-destroyed"
+
+    def sentence(self) -> str:
+        return "The provider has nothing left of the resource."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRequested(Event):
+    kind = "lease-requested"
+    owner: str
+    requires: dict[str, str]
+
+    def sentence(self) -> str:
+        wanted = ", ".join(f"{key}={value}" for key, value in sorted(self.requires.items()))
+        return f"{self.owner} asked for a lease" + (f" with {wanted}." if wanted else ".")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseAcquired(Event):
+    kind = "lease-acquired"
+    slot: int
+    waited: float
+
+    def sentence(self) -> str:
+        return f"The lease got slot {self.slot} after {self.waited:.2f} s."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseActivated(Event):
+    kind = "lease-activated"
+
+    def sentence(self) -> str:
+        return "What the lease needed is prepared; it is active."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseReturned(Event):
+    kind = "lease-returned"
+    reason: str
+
+    def sentence(self) -> str:
+        return f"The lease went back to the pool: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseReleased(Event):
+    kind = "lease-released"
+    reason: str
+
+    def sentence(self) -> str:
+        return f"The lease was released: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseBroken(Event):
+    kind = "lease-broken"
+    reason: str
+
+    def sentence(self) -> str:
+        return f"The lease broke: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseDestroyed(Event):
+    kind = "lease-destroyed"
+
+    def sentence(self) -> str:
+        return "Nothing of the lease is left on its slot."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchFailed(Event):
+    """The blueprint backs off."""
+
+    kind = "launch-failed"
+    error: str
+    failures: int
+    retry_at: float | None
+    budget_spent: bool
+
+    def sentence(self) -> str:
+        text = f"A launch failed ({self.failures} in a row): {self.error}."
+        if self.budget_spent:
+            text += " The failure budget is spent: from now on one host at a time is tried."
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlueprintMisconfigured(Event):
+    kind = "blueprint-misconfigured"
+    error: str
+
+    def sentence(self) -> str:
+        return f"No launch can succeed as configured: {self.error}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchesRecovered(Event):
+    kind = "launches-recovered"
+    failures: int
+
+    def sentence(self) -> str:
+        return f"A launch succeeded after {self.failures} failed ones."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeChanged(Event):
+    kind = "mode-changed"
+    mode: str
+    reason: str
+    until: float | None
+
+    def sentence(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.actor} made the blueprint {self.mode}{why}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrayDestroyed(Event):
+    kind = "stray-destroyed"
+    token: str
+    identity: str
+    reason: str
+
+    def sentence(self) -> str:
+        name = f"{self.token} ({self.identity})" if self.identity else self.token
+        return f"The host {name} is being destroyed: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFailed(Event):
+    """A provider call failed, and will be made again."""
+
+    kind = "call-failed"
+    verb: str
+    error: str
+    failures: int
+
+    def sentence(self) -> str:
+        times = "" if self.failures == 1 else f" for the {self.failures}th time in a row"
+        return f"The provider failed to {self.verb}{times}: {self.error}."
+
+
+KINDS: dict[str, type[Event]] = {
+    cls.kind: cls
+    for cls in (
+        ResourceRequested,
+        ResourceReady,
+        ResourceReleased,
+        ResourceBroken,
+        ResourceDestroyed,
+        LeaseRequested,
+        LeaseAcquired,
+        LeaseActivated,
+        LeaseReturned,
+        LeaseReleased,
+        LeaseBroken,
+        LeaseDestroyed,
+        LaunchFailed,
+        BlueprintMisconfigured,
+        LaunchesRecovered,
+        ModeChanged,
+        StrayDestroyed,
+        CallFailed,
+    )
+}
+
+
+def restore(kind: str, actor: str, data: dict[str, Any]) -> Event:
+    """Return the event that a row holds.
+
+    Raises ``ValueError`` naming the kind or the field if the row is of a later version.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of event: {kind!r}")
+    cls = KINDS[kind]
+    known = {f.name for f in fields(cls)} - {"actor"}
+    if odd := known ^ set(data):
+        raise ValueError(f"event {kind!r}: unexpected or missing fields: {sorted(odd)}")
+    return cls(actor=actor, **data)

@@ -1,0 +1,273 @@
+"""The ways out of the pure core: hosts, rows and time.
+
+Providers and stores each have several implementations and one contract suite, in
+``buildbot_drydock.testing``, that every implementation must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from buildbot_drydock.events import Event
+from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
+from buildbot_drydock.model import (
+    BlueprintState,
+    Labels,
+    Lease,
+    LeaseRequest,
+    Observed,
+    Resource,
+    ResourceRequest,
+    Rows,
+)
+
+
+class Clock(Protocol):
+    """The part of a reactor, or of a test clock, that the core needs. Seconds since the epoch."""
+
+    def seconds(self) -> float: ...
+
+
+# --- hosts -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A command that ran to its end. A signal that ended it is a negative exit code."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class Host(Protocol):
+    """Runs commands and moves files on one host.
+
+    All methods raise ``HostError`` (``HostUnreachable``, ``CommandTimedOut``) for failures of the
+    host; the exit code of a command is an answer, not a failure.
+    """
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float,
+        idle_timeout: float | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stdin: bytes = b"",
+    ) -> Completed:
+        """Run a command to its end, at most *timeout* seconds, *idle_timeout* without output.
+
+        Cancelling the call, or running into a limit, ends the command's whole process group.
+        """
+        ...
+
+    async def start(
+        self,
+        argv: Sequence[str],
+        *,
+        tag: str,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        log: str | None = None,
+    ) -> None:
+        """Start a process that outlives the call and the master, marked with *tag*.
+
+        Does nothing if a process so marked is running. *log* is a file on the host for its output.
+        """
+        ...
+
+    async def running(self, tag: str) -> bool:
+        """Tell whether any process marked with *tag* is left."""
+        ...
+
+    async def stop(self, tag: str) -> None:
+        """End all processes marked with *tag*, and return once none is left."""
+        ...
+
+    async def read(self, path: str) -> bytes: ...
+
+    async def write(self, path: str, content: bytes, *, mode: int = 0o600) -> None:
+        """Replace a file atomically, making its directories."""
+        ...
+
+    async def exists(self, path: str) -> bool: ...
+
+    async def remove(self, path: str) -> None:
+        """Remove a file or a whole directory; nothing if there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSpec:
+    """What a provider is asked to build."""
+
+    labels: Labels = field(default_factory=dict)
+    place: int = 0  # tells apart the hosts of one blueprint
+
+
+class Provider(Protocol):
+    """Builds and destroys hosts of one kind. Four verbs.
+
+    The loop calls again until the world agrees with it, so no verb retries, sleeps, polls or waits
+    for slow work to finish: it starts the work and returns. Failures are raised as
+    ``buildbot_drydock.errors``; anything else is a bug.
+    """
+
+    async def inventory(self) -> Sequence[Observed]:
+        """Return every host we own, by the token stamped on each.
+
+        A host is absent once it can no longer cost money or run a build. One that was only just
+        asked for may be absent too, if the provider is slow to list. Two hosts with one token are
+        both returned.
+        """
+        ...
+
+    async def create(self, token: str, spec: HostSpec) -> None:
+        """Start a host and stamp it with *token*; nothing if one has it already."""
+        ...
+
+    async def destroy(self, token: str, identity: str = "") -> None:
+        """Start tearing down what bears *token*, or of it only *identity*; nothing if it is gone."""
+        ...
+
+    def connect(self, resource: Resource) -> Host:
+        """Return the way to run things on an active resource."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A provider with per-lease set-up, such as a checkout."""
+
+    async def prepare(self, resource: Resource, lease: Lease) -> None:
+        """Set the resource up for the lease. Called again after a crash, so it must be repeatable."""
+        ...
+
+
+@runtime_checkable
+class Vacates(Protocol):
+    """A provider on whose hosts a lease can leave something running."""
+
+    async def vacate(self, resource: Resource, lease: Lease) -> None:
+        """End all that *lease* left on *resource*; return once nothing is left. Repeatable."""
+        ...
+
+
+# --- rows ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One lease to be given one slot of one resource, all as last seen."""
+
+    lease: Lease
+    resource: Resource
+    slot: int
+    activate: bool
+    record: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """An event as it was stored."""
+
+    id: int
+    at: float
+    event: Event
+    blueprint: str | None = None
+    resource: int | None = None
+    lease: int | None = None
+
+
+class Store(Protocol):
+    """The Drydock tables.
+
+    Every write takes the row as the caller last saw it, answers with the row as it is now, and
+    with ``None`` if the row has changed since: losing a race is an answer, not an exception. A
+    move that ``lifecycle`` calls late changes nothing and answers with the row as seen. One that
+    it forbids raises ``IllegalMove``. A change and the event that records it are one transaction.
+    """
+
+    async def rows(self) -> Rows:
+        """Return all rows that are not destroyed, read in one transaction, ordered by id."""
+        ...
+
+    async def add_resource(self, request: ResourceRequest, record: Event) -> Resource | None:
+        """Add a pending resource and take its slot locks; ``None`` if one of them is held."""
+        ...
+
+    async def move_resource(
+        self,
+        seen: Resource,
+        event: ResourceEvent,
+        record: Event,
+        *,
+        reason: str = "",
+        observed: Observed | None = None,
+    ) -> Resource | None:
+        """Change a resource's status; with *observed*, also what is known of its host.
+
+        A destroyed resource gives its slot locks back. RELEASE is refused while a lease holds a
+        slot of it.
+        """
+        ...
+
+    async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
+        """Add a pending lease."""
+        ...
+
+    async def acquire(self, claims: Sequence[Claim]) -> Sequence[Lease | None]:
+        """Give many leases their slots, in few transactions; each claim succeeds or fails alone.
+
+        A claim succeeds if its lease is as seen, its resource is active and as seen but for other
+        claims of the same call, and the slot is free. Then the lease is acquired (or active), the
+        slot locked, and the resource has one use more.
+        """
+        ...
+
+    async def move_lease(
+        self, seen: Lease, event: LeaseEvent, record: Event, *, reason: str = ""
+    ) -> Lease | None:
+        """Change a lease's status.
+
+        RETURN gives its slot locks back and remembers *reason* in ``returns``. VACATE gives them
+        back and marks the resource as last used now.
+        """
+        ...
+
+    async def renew(self, leases: Collection[int], *, expires_at: float) -> frozenset[int]:
+        """Put off the expiry of many leases in one statement.
+
+        Returns those that are still pending, acquired or active; the others have been lost.
+        """
+        ...
+
+    async def lease(self, number: int) -> Lease | None:
+        """Return a lease, destroyed ones included."""
+        ...
+
+    async def resource(self, number: int) -> Resource | None:
+        """Return a resource, destroyed ones included."""
+        ...
+
+    async def change_blueprint(
+        self, seen: BlueprintState, wanted: BlueprintState, record: Event
+    ) -> BlueprintState | None:
+        """Replace a blueprint's state. Version 0 is that of a blueprint without a row yet."""
+        ...
+
+    async def record(
+        self, event: Event, *, blueprint: str | None = None, resource: int | None = None
+    ) -> None:
+        """Store an event that reports no change of a row."""
+        ...
+
+    async def events(
+        self, *, resource: int | None = None, lease: int | None = None, limit: int = 100
+    ) -> Sequence[Recorded]:
+        """Return the latest events, of one resource or lease if asked for, oldest first."""
+        ...

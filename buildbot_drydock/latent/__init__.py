@@ -1,0 +1,1 @@
+"""The kinds of blueprints, and the latent workers that lease from them."""

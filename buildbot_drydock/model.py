@@ -1,0 +1,271 @@
+"""The nouns of Drydock, as immutable values.
+
+A *blueprint* says how to build a kind of *resource* (a build host) and how many there may be.
+A *lease* is somebody's claim on a resource. *Slot locks* are the keys that the database lets only
+one owner hold: a place under a blueprint's limit, a slot on a resource.
+
+Nothing here performs I/O, reads a clock or draws a random number. A row is replaced, never edited
+in place. All times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+Labels: TypeAlias = Mapping[str, str]
+
+
+class ResourceStatus(Enum):
+    PENDING = "pending"  # wanted; the provider may or may not have heard of it
+    ACTIVE = "active"  # answering; its slots may be leased
+    RELEASED = "released"  # no new leases; being torn down
+    BROKEN = "broken"  # failed; being torn down
+    DESTROYED = "destroyed"  # the provider has nothing left of it
+
+
+class LeaseStatus(Enum):
+    PENDING = "pending"  # waits for a slot
+    ACQUIRED = "acquired"  # holds a slot that is being prepared
+    ACTIVE = "active"  # holds a slot; its holder may use the resource
+    RELEASED = "released"  # its holder is done; the slot is still to be vacated
+    BROKEN = "broken"  # cannot be satisfied, or lost its resource; the slot is still to be vacated
+    DESTROYED = "destroyed"  # holds nothing
+
+
+class Mode(Enum):
+    """What an operator wants of a blueprint."""
+
+    ENABLED = "enabled"
+    PAUSED = "paused"  # no new resources, no new leases; what is leased goes on
+    DRAINING = "draining"  # as paused, and idle resources are released
+    DISABLED = "disabled"  # as draining; meant to last
+
+
+class Health(Enum):
+    """What a provider says of a host that exists."""
+
+    STARTING = "starting"
+    READY = "ready"
+    FAILING = "failing"
+
+
+class Placement(Enum):
+    PACK = "pack"  # fill the fullest resource first, so that others become idle
+    SPREAD = "spread"  # use the emptiest resource first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlueprintState:
+    """The run-time state of a blueprint, shared by all masters through one row."""
+
+    name: str
+    version: int = 0
+    mode: Mode = Mode.ENABLED
+    mode_reason: str = ""
+    mode_author: str = ""
+    mode_until: float | None = None  # after this the blueprint counts as enabled again
+    failures: int = 0  # launches failed in a row
+    retry_at: float | None = None  # no launch before this
+    last_error: str = ""
+    misconfigured: bool = False  # the provider says that no launch can succeed as configured
+
+    def mode_at(self, now: float) -> Mode:
+        expired = self.mode_until is not None and self.mode_until <= now
+        return Mode.ENABLED if expired else self.mode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """What is configured, as far as the planner needs to know it.
+
+    ``choices`` are labels fixed only when a resource is built: ``{"image": ("bookworm", "trixie")}``
+    offers both, and a resource gets the one that the lease it is built for requires.
+    """
+
+    name: str
+    kind: str
+    provides: str = "host"  # the type of resource, matched with the type a lease asks for
+    limit: int = 1  # living resources at once
+    leases_per_resource: int = 1
+    labels: Labels = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    placement: Placement = Placement.PACK
+    min_ready: int = 0  # idle resources kept warm
+    idle_timeout: float | None = 600.0  # seconds; 0 releases on last use, None keeps for ever
+    max_uses: int | None = None  # leases a resource may serve in its life
+    max_age: float | None = None  # seconds from its request until it takes no further lease
+    boot_timeout: float = 900.0  # seconds a host may take to become ready
+    listing_delay: float = 0.0  # seconds a new host may be missing from the provider's listing
+    poll_interval: float = 5.0  # seconds between listings while something is expected to change
+    sweep_interval: float = 60.0  # seconds between listings otherwise
+    failure_budget: int = 5  # failed launches in a row until it only probes, one host at a time
+    prepares: bool = False  # its provider has per-lease set-up
+    vacates: bool = False  # its provider must end what a lease left behind
+    retired: bool = False  # no longer configured: only lets go of what it has
+    state: BlueprintState = field(default_factory=lambda: BlueprintState(name=""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    id: int
+    blueprint: str
+    token: str  # the name stamped on its host, so that it can be found again
+    place: int  # the N of its slot lock ``blueprint(NAME).resource(N)``
+    status: ResourceStatus = ResourceStatus.PENDING
+    version: int = 0
+    since: float = 0.0  # when the status last changed
+    created_at: float = 0.0
+    labels: Labels = field(default_factory=dict)
+    built_for: int | None = None  # the lease whose demand it was built for
+    parent_lease: int | None = None  # the lease on another resource that this one stands on
+    identity: str = ""  # the provider's own name for the host, such as an instance id
+    address: str = ""
+    data: Mapping[str, str] = field(default_factory=dict)  # what else the provider tells
+    uses: int = 0  # leases it has served, the present ones included
+    last_used_at: float | None = None  # when a lease on it last began or ended
+    locks: tuple[str, ...] = ()  # the slot locks it holds
+    reason: str = ""  # why it has the status it has
+
+    @property
+    def idle_since(self) -> float:
+        """Meaningful while nothing leases it."""
+        return self.since if self.last_used_at is None else max(self.since, self.last_used_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    id: int
+    owner: str  # who asks, such as ``worker/linux-007``
+    nonce: str  # random; secrets of this lease are derived from it
+    master: int | None = None  # the Buildbot master that asked, if one did
+    type: str = "host"
+    requires: Labels = field(default_factory=dict)
+    blueprints: tuple[str, ...] = ()  # the only ones allowed; empty for all
+    priority: int = 0  # higher goes first
+    attributes: Mapping[str, str] = field(default_factory=dict)  # builder, build, ...
+    authorized_by: str = ""
+    status: LeaseStatus = LeaseStatus.PENDING
+    version: int = 0
+    requested_at: float = 0.0
+    since: float = 0.0  # when the status last changed
+    resource: int | None = None
+    slot: int | None = None
+    locks: tuple[str, ...] = ()  # the slot locks it holds
+    renewed_at: float = 0.0
+    expires_at: float | None = None  # unless renewed before
+    until: float | None = None  # released then, renewed or not
+    returns: tuple[str, ...] = ()  # why it went back to the pool, each time
+    reason: str = ""  # why it ended
+
+    @property
+    def tag(self) -> str:
+        """What its processes on a host are marked with."""
+        return f"drydock-lease-{self.id}-{self.nonce[:12]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRequest:
+    """What a holder writes down when it asks for a lease."""
+
+    owner: str
+    nonce: str
+    master: int | None = None
+    type: str = "host"
+    requires: Labels = field(default_factory=dict)
+    blueprints: tuple[str, ...] = ()
+    priority: int = 0
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    authorized_by: str = ""
+    expires_at: float | None = None
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRequest:
+    """What is written down before a provider hears of a new host."""
+
+    blueprint: str
+    token: str
+    place: int
+    labels: Labels = field(default_factory=dict)
+    built_for: int | None = None
+    locks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A host that a provider says exists."""
+
+    token: str
+    identity: str = ""  # tells two hosts with one token apart; empty where that cannot happen
+    health: Health = Health.READY
+    created_at: float | None = None  # when the provider started it
+    address: str = ""
+    reason: str = ""  # why it is failing, or what it is still waiting for
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """All hosts of one blueprint, as its provider listed them.
+
+    A listing that fails leaves the hosts of the last one in place with ``error`` set: then nothing
+    may be judged gone, and nothing swept.
+    """
+
+    asked_at: float  # the listing reflects what was so at this time or later
+    hosts: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # by token
+    error: str = ""
+
+    @property
+    def known(self) -> bool:
+        return not self.error
+
+
+@dataclass(frozen=True, slots=True)
+class CallKey:
+    """One provider call: which verb, of which blueprint, on what."""
+
+    verb: str  # inventory, create, destroy, prepare, vacate
+    blueprint: str
+    subject: str = ""  # a resource's token, a lease's tag, or a token and an identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What this master remembers of a provider call. Forgotten in a crash, which is harmless."""
+
+    running: bool = False
+    succeeded_at: float | None = None  # when the last successful one was begun
+    failures: int = 0  # in a row
+    retry_at: float = 0.0  # not again before this
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """All living rows, read in one transaction."""
+
+    blueprints: Mapping[str, BlueprintState] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = ()
+    leases: tuple[Lease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """All that the planner may know.
+
+    Inventories are listed before the rows are read. A row is always written before its host is
+    asked for, so a listed host without a row is nobody's, not merely new.
+    """
+
+    now: float
+    blueprints: tuple[Blueprint, ...] = ()  # in the order configured
+    resources: tuple[Resource, ...] = ()
+    leases: tuple[Lease, ...] = ()
+    inventories: Mapping[str, Inventory] = field(default_factory=dict)  # by blueprint
+    calls: Mapping[CallKey, Call] = field(default_factory=dict)
+    master: int | None = None  # which master plans; it alone refuses what it asked for itself

@@ -1,0 +1,131 @@
+"""Why a lease waits: one typed reason per blueprint, with its numbers.
+
+Reasons are data. ``sentence`` is their text form, ``data`` their JSON form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    kind: ClassVar[str]
+    blueprint: str
+
+    def sentence(self, now: float) -> str:
+        """Say it in words, with times relative to *now*."""
+        raise NotImplementedError
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": self.kind, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Full(Reason):
+    """Every place under the limit is taken, and every slot of what fits is leased."""
+
+    kind = "full"
+    limit: int
+    leased: int  # slots leased
+    slots: int  # slots there are
+    ending: int  # resources being torn down, whose places come free
+
+    def sentence(self, now: float) -> str:
+        text = f"{self.blueprint} is full: {self.leased} of {self.slots} slots leased, limit {self.limit}"
+        return text + (f", {self.ending} being torn down" if self.ending else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booting(Reason):
+    """A resource is coming, and has a slot to spare for this lease."""
+
+    kind = "booting"
+    resource: int | None  # None if it is only just being requested
+    since: float
+    boot_timeout: float
+
+    def sentence(self, now: float) -> str:
+        name = "a new resource" if self.resource is None else f"resource {self.resource}"
+        waited = max(0.0, now - self.since)
+        return f"{self.blueprint} is booting {name}: {waited:.0f} s of at most {self.boot_timeout:.0f} s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reclaiming(Reason):
+    """An idle resource, or one that has ended, is being torn down to make room."""
+
+    kind = "reclaiming"
+    resource: int
+
+    def sentence(self, now: float) -> str:
+        return f"{self.blueprint} is tearing down resource {self.resource} to make room"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackingOff(Reason):
+    kind = "backing-off"
+    failures: int
+    retry_at: float
+    error: str
+
+    def sentence(self, now: float) -> str:
+        left = max(0.0, self.retry_at - now)
+        return f"{self.blueprint} is backing off after {self.failures} failed launches, retry in {left:.0f} s: {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probing(Reason):
+    """The failure budget is spent, and the one host that may be tried is on its way."""
+
+    kind = "probing"
+    failures: int
+    budget: int
+    error: str
+
+    def sentence(self, now: float) -> str:
+        return f"{self.blueprint} tries one host at a time after {self.failures} failed launches (budget {self.budget}): {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Misconfigured(Reason):
+    kind = "misconfigured"
+    error: str
+    retry_at: float | None
+
+    def sentence(self, now: float) -> str:
+        return f"{self.blueprint} is misconfigured: {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfService(Reason):
+    """An operator paused, drained or disabled the blueprint, or it left the configuration."""
+
+    kind = "out-of-service"
+    mode: str
+    by: str
+    until: float | None
+    why: str
+
+    def sentence(self, now: float) -> str:
+        text = f"{self.blueprint} is {self.mode}"
+        if self.by:
+            text += f" by {self.by}"
+        if self.until is not None:
+            text += f" for another {max(0.0, self.until - now):.0f} s"
+        return text + (f": {self.why}" if self.why else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoesNotFit(Reason):
+    """The blueprint can never satisfy the lease."""
+
+    kind = "does-not-fit"
+    label: str  # the first requirement that is not met
+    wanted: str
+    offered: tuple[str, ...]
+
+    def sentence(self, now: float) -> str:
+        offers = " or ".join(self.offered) if self.offered else "nothing"
+        return f"{self.blueprint} never fits: {self.label}={self.wanted} is required, it offers {offers}"

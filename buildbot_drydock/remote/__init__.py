@@ -1,0 +1,1 @@
+"""Ways to run commands and move files on a host."""

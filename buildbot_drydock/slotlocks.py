@@ -1,0 +1,23 @@
+"""The keys of slot locks. Whoever has a key in the database holds what it names."""
+
+from __future__ import annotations
+
+
+def place(blueprint: str, number: int) -> str:
+    """One of the places under a blueprint's limit."""
+    return f"blueprint({blueprint}).resource({number})"
+
+
+def slot(resource: int, number: int) -> str:
+    """One of the leases that a resource can carry at once."""
+    return f"resource({resource}).lease({number})"
+
+
+def host(name: str) -> str:
+    """A listed machine, whichever blueprint or master lists it."""
+    return f"host({name})"
+
+
+def named(key: str, number: int) -> str:
+    """One slot of a user's own cluster-wide lock."""
+    return f"named({key}).slot({number})"
