@@ -1,0 +1,97 @@
+"""Packaging of Buildbot Drydock."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+README = Path(__file__).parent / "README.md"
+
+# What a user's master.cfg can do with it.
+AWS = ["boto3>=1.34"]
+KUBERNETES = ["kubernetes>=29"]
+
+# What `make run` adds to that: a web page and a worker on the same machine.
+RUN = ["buildbot-www>=4.3", "buildbot-worker>=4.3"]
+
+TEST = [
+    *RUN,
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "psycopg[binary]>=3.1",
+    "psycopg2-binary>=2.9",
+    "pymysql>=1.1",
+    "PyYAML",
+]
+LINT = [
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "types-psutil",
+    "types-croniter",
+    "towncrier>=23.11",
+    "build>=1",
+]
+
+setup(
+    name="buildbot-drydock",
+    version="0.1.0",
+    description="Buildbot workers on leased hosts: pools, leases and slot locks",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license="GPL-2.0-or-later",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Topic :: Software Development :: Build Tools",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.10",
+    packages=find_packages(include=["buildbot_drydock", "buildbot_drydock.*"]),
+    # The revisions of a database are read as files, so they are data as well as modules.
+    package_data={
+        "buildbot_drydock": [
+            "py.typed",
+            "store/migrations/**/*.py",
+            "store/migrations/**/*.mako",
+            "store/**/*.ini",
+        ],
+    },
+    exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
+    zip_safe=False,
+    install_requires=[
+        "buildbot>=4.3",
+        "Twisted>=22.1",
+        "SQLAlchemy>=2.0",
+        "alembic>=1.13",
+        "croniter>=1.3",
+        "psutil>=5.9",
+        "pydantic>=2",
+        "typing_extensions>=4.6",
+    ],
+    extras_require={
+        "aws": AWS,
+        "kubernetes": KUBERNETES,
+        "run": RUN,
+        "test": TEST,
+        "lint": LINT,
+        "dev": sorted({*TEST, *LINT}),
+    },
+    entry_points={
+        # Kinds of blueprint. Other packages add theirs to the same group.
+        "buildbot_drydock.blueprints": [
+            "local = buildbot_drydock.latent.local:LocalProcesses",
+            "synthetic = buildbot_drydock.latent.synthetic:SyntheticPool",
+        ],
+        # What `from buildbot.plugins import worker, util` offers.
+        "buildbot.worker": [
+            "DrydockWorker = buildbot_drydock.latent.worker:DrydockWorker",
+        ],
+        "buildbot.util": [
+            "Drydock = buildbot_drydock.config:Drydock",
+        ],
+    },
+)
