@@ -1,0 +1,314 @@
+"""What a user writes about a blueprint in master.cfg, and what becomes of it.
+
+A kind of blueprint is a subclass of ``Definition``: its own fields, its provider, its name. Third
+parties write theirs the same way, and register it as an entry point (see ``kinds``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import pydantic
+
+from buildbot_drydock.interfaces import Prepares, Provider, Vacates
+from buildbot_drydock.latent.problems import Conflict, Fields, Problem, examine, name_problem, unit
+from buildbot_drydock.latent.schedule import Entry, Schedule, in_force
+from buildbot_drydock.model import Blueprint, BlueprintState, Placement
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IReactorCore, IReactorTime
+    from twisted.python.threadpool import ThreadPool
+
+__all__ = ["CommonFields", "Conflict", "Definition", "Problem", "Surroundings"]
+
+LONGEST_NAME = 64  # it becomes part of slot lock keys
+_LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,62}")
+
+
+def label_text(value: object) -> str:
+    """Return a label's value as it is compared: a text; ``True`` is ``"true"``.
+
+    Raises ``ValueError`` for what is neither text, whole number nor truth value.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str | int):
+        return str(value)
+    raise ValueError("a label's value is a text, a whole number, True or False")
+
+
+def _label_key(value: str) -> str:
+    if not _LABEL.fullmatch(value):
+        raise ValueError("a label's name has up to 63 letters, digits and any of '_ . / : -'")
+    return value
+
+
+def _sequence(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _entry(value: object) -> object:
+    return value.arguments if isinstance(value, Schedule) else value
+
+
+LabelKey = Annotated[str, pydantic.AfterValidator(_label_key)]
+LabelValue = Annotated[str, pydantic.BeforeValidator(label_text)]
+Offers = Annotated[
+    tuple[LabelValue, ...], pydantic.BeforeValidator(_sequence), pydantic.Field(min_length=1)
+]
+Entries = Annotated[
+    tuple[Annotated[Entry, pydantic.BeforeValidator(_entry)], ...],
+    pydantic.BeforeValidator(_sequence),
+]
+
+
+class CommonFields(Fields):
+    """The fields that blueprints of every kind have."""
+
+    limit: int = pydantic.Field(
+        default=1,
+        ge=1,
+        description="How many resources may live at once.",
+        json_schema_extra=unit("resources"),
+    )
+    leases_per_resource: int = pydantic.Field(
+        default=1,
+        ge=1,
+        description="How many leases a resource carries at once.",
+        json_schema_extra=unit("leases"),
+    )
+    labels: dict[LabelKey, LabelValue] = pydantic.Field(
+        default_factory=dict,
+        description="What its resources have to offer; a lease that requires other values never "
+        "gets one. Values are texts, whole numbers, True or False.",
+        json_schema_extra={
+            "remedy": "give labels a dictionary of texts, whole numbers, True or False, such as "
+            "{'os': 'debian'}"
+        },
+    )
+    choices: dict[LabelKey, Offers] = pydantic.Field(
+        default_factory=dict,
+        description="Labels that are settled only when a resource is built: it gets the value "
+        "that the lease it is built for requires, or the first.",
+        json_schema_extra={
+            "remedy": "give choices a dictionary of lists, such as "
+            "{'image': ['bookworm', 'trixie']}"
+        },
+    )
+    placement: Literal["pack", "spread"] = pydantic.Field(
+        default="pack",
+        description="Which resource a lease gets: 'pack' takes the fullest, so that others become "
+        "idle, 'spread' the emptiest.",
+    )
+    min_ready: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many idle resources are kept warm, for leases to come.",
+        json_schema_extra=unit("resources"),
+    )
+    idle_timeout: float | None = pydantic.Field(
+        default=600.0,
+        ge=0,
+        description="How long an idle resource is kept. 0 releases it on last use, None keeps it.",
+        json_schema_extra=unit("seconds"),
+    )
+    max_uses: int | None = pydantic.Field(
+        default=None,
+        ge=1,
+        description="How many leases a resource serves in its life. None is no limit.",
+        json_schema_extra=unit("leases"),
+    )
+    max_age: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="How long after its request a resource takes further leases. None is no limit.",
+        json_schema_extra=unit("seconds"),
+    )
+    boot_timeout: float = pydantic.Field(
+        default=900.0,
+        gt=0,
+        description="How long a host may take to become ready, before it counts as failed.",
+        json_schema_extra=unit("seconds"),
+    )
+    listing_delay: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a new host may be missing from what the provider lists.",
+        json_schema_extra=unit("seconds"),
+    )
+    poll_interval: float = pydantic.Field(
+        default=5.0,
+        gt=0,
+        description="How often the provider is asked while something is expected to change.",
+        json_schema_extra=unit("seconds"),
+    )
+    sweep_interval: float = pydantic.Field(
+        default=60.0,
+        gt=0,
+        description="How often the provider is asked otherwise.",
+        json_schema_extra=unit("seconds"),
+    )
+    failure_budget: int = pydantic.Field(
+        default=5,
+        ge=1,
+        description="How many launches may fail in a row, before only one host at a time is tried.",
+        json_schema_extra=unit("launches"),
+    )
+    schedule: Entries = pydantic.Field(
+        default=(),
+        description="How min_ready and limit change by time of day: a list of Schedule.",
+        json_schema_extra={
+            "remedy": "give schedule a list such as "
+            "[Schedule('0 8 * * mon-fri', min_ready=5), Schedule('0 19 * * *', min_ready=0)]"
+        },
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        if self.min_ready > self.limit:
+            yield Conflict(
+                ("min_ready", "limit"),
+                f"{self.min_ready} resources can't be kept warm with a limit of {self.limit}",
+                f"lower min_ready to {self.limit}, or raise limit to {self.min_ready}",
+            )
+        if self.poll_interval > self.sweep_interval:
+            yield Conflict(
+                ("poll_interval", "sweep_interval"),
+                f"asking every {self.poll_interval:g} s while something changes is less often "
+                f"than every {self.sweep_interval:g} s otherwise",
+                f"lower poll_interval, or raise sweep_interval to {self.poll_interval:g}",
+            )
+        if self.listing_delay >= self.boot_timeout:
+            yield Conflict(
+                ("listing_delay", "boot_timeout"),
+                f"a host would fail to boot in {self.boot_timeout:g} s before it is listed",
+                f"raise boot_timeout above {self.listing_delay:g}, or lower listing_delay",
+            )
+        for key in sorted(self.labels.keys() & self.choices.keys()):
+            yield Conflict(
+                ("choices", "labels"),
+                f"{key!r} is in labels, too",
+                f"remove {key!r} from labels or from choices",
+            )
+        yield from self._schedule_conflicts()
+
+    def _schedule_conflicts(self) -> Iterator[Conflict]:
+        for number, entry in enumerate(self.schedule):
+            if entry.min_ready is None and entry.limit is None:
+                yield Conflict(
+                    ("schedule",),
+                    f"schedule[{number}] ({entry.cron!r}) changes nothing",
+                    "give it min_ready, limit or both",
+                )
+            min_ready, limit = self.scheduled(entry)
+            if min_ready > limit and self.min_ready <= self.limit:
+                yield Conflict(
+                    ("schedule", "min_ready", "limit"),
+                    f"schedule[{number}] ({entry.cron!r}) keeps {min_ready} resources warm with a "
+                    f"limit of {limit}",
+                    "lower its min_ready, or raise its limit",
+                )
+
+    def scheduled(self, entry: Entry | None) -> tuple[int, int]:
+        """Return ``min_ready`` and ``limit`` while a schedule's entry is in force."""
+        if entry is None:
+            return self.min_ready, self.limit
+        min_ready = self.min_ready if entry.min_ready is None else entry.min_ready
+        return min_ready, self.limit if entry.limit is None else entry.limit
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a provider may use of the process that it lives in."""
+
+    reactor: IReactorCore | IReactorTime | Any
+    basedir: str  # the master's directory
+    thread_pool: ThreadPool  # for what blocks
+    uniform: Callable[[], float]  # random, in [0, 1)
+
+
+class Definition:
+    """A blueprint as configured. Subclasses are the kinds.
+
+    Bad values don't raise: ``problems`` holds all that is wrong, and ``Drydock`` reports them.
+    """
+
+    kind: ClassVar[str]  # as in tables, events and documents
+    fields_class: ClassVar[type[CommonFields]] = CommonFields
+    provider_class: ClassVar[type]
+    provides: ClassVar[str] = "host"  # the type of resource, as leases ask for it
+
+    def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
+        self.name = name if isinstance(name, str) else repr(name)
+        self.arguments = arguments
+        problems = []
+        if wrong := name_problem(name, subject="blueprint", longest=LONGEST_NAME):
+            problems.append(wrong)
+        if unnamed:
+            problems.append(
+                Problem(
+                    self.name,
+                    "name",
+                    f"more than the name is given without saying which field it is: {unnamed!r}",
+                    "write all fields but the name as field=value",
+                )
+            )
+        self._fields, found = examine(
+            self.fields_class, arguments, subject="blueprint", name=self.name
+        )
+        self.problems: tuple[Problem, ...] = (*problems, *found)
+
+    @property
+    def fields(self) -> CommonFields:
+        """The validated fields; there are none if there are problems."""
+        assert self._fields is not None, [problem.sentence() for problem in self.problems]
+        return self._fields
+
+    def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
+        """Return what the planner needs to know, as the schedule has it at *now*."""
+        fields = self.fields
+        min_ready, limit = fields.scheduled(in_force(fields.schedule, now))
+        return Blueprint(
+            name=self.name,
+            kind=self.kind,
+            provides=self.provides,
+            limit=limit,
+            leases_per_resource=fields.leases_per_resource,
+            labels=fields.labels,
+            choices=fields.choices,
+            placement=Placement(fields.placement),
+            min_ready=min_ready,
+            idle_timeout=fields.idle_timeout,
+            max_uses=fields.max_uses,
+            max_age=fields.max_age,
+            boot_timeout=fields.boot_timeout,
+            listing_delay=fields.listing_delay,
+            poll_interval=fields.poll_interval,
+            sweep_interval=fields.sweep_interval,
+            failure_budget=fields.failure_budget,
+            prepares=issubclass(self.provider_class, Prepares),
+            vacates=issubclass(self.provider_class, Vacates),
+            state=BlueprintState(name=self.name) if state is None else state,
+        )
+
+    def provider(self, surroundings: Surroundings) -> Provider:
+        """Return what builds and destroys the hosts. Called when the service starts."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Definition) or type(self) is not type(other):
+            return NotImplemented
+        if self.name != other.name or self.problems != other.problems:
+            return False
+        if self._fields is None:
+            return self.arguments == other.arguments
+        return self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
