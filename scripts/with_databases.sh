@@ -68,11 +68,11 @@ install_missing() {
 # --- the servers -------------------------------------------------------------------------------
 
 # Replace this shell by a command, as USER if we are root (PostgreSQL refuses to be root), out of
-# the reach of a terminal's Ctrl-C, and interrupted by the kernel if this script is killed.
+# the reach of a terminal's Ctrl-C. Should this script be killed, the kernel sends SIGNAL.
 exec_as() {
-    local user=$1
-    shift
-    local setpriv=(setpriv --pdeathsig INT)
+    local user=$1 signal=$2
+    shift 2
+    local setpriv=(setpriv --pdeathsig "$signal")
     if [ "$(id -u)" = 0 ]; then
         setpriv+=(--reuid "$user" --regid "$(id -g "$user")" --init-groups)
     fi
@@ -112,7 +112,7 @@ start_server() {
 }
 
 stop() {
-    # INT asks PostgreSQL not to wait for its clients; to MariaDB, TERM is the polite word.
+    # INT asks PostgreSQL not to wait for its clients. MariaDB is deaf to it, and listens to TERM.
     kill -INT "$1" 2> /dev/null || true
     kill -TERM "$1" 2> /dev/null || true
     local deadline=$((SECONDS + PATIENCE))
@@ -125,13 +125,13 @@ stop() {
 
 init_postgresql() {
     make_directory_for postgres "$work/postgresql"
-    as postgres "$postgresql/initdb" -D "$work/postgresql/data" -U drydock --auth=trust \
+    as postgres TERM "$postgresql/initdb" -D "$work/postgresql/data" -U drydock --auth=trust \
         --no-sync -E UTF8 --locale=C.UTF-8 > "$work/postgresql-init.log" 2>&1 ||
         { cat "$work/postgresql-init.log" >&2; fail "initdb failed; see above"; }
 }
 
 start_postgresql() {
-    exec_as postgres "$postgresql/postgres" -D "$work/postgresql/data" -p "$1" \
+    exec_as postgres INT "$postgresql/postgres" -D "$work/postgresql/data" -p "$1" \
         -k "$work/postgresql" -c listen_addresses=127.0.0.1 \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off
 }
@@ -141,13 +141,13 @@ postgresql_answers() { in_postgresql "$1" "SELECT 1"; }
 
 init_mariadb() {
     make_directory_for mysql "$work/mariadb"
-    as mysql mariadb-install-db --no-defaults --datadir="$work/mariadb/data" \
+    as mysql TERM mariadb-install-db --no-defaults --datadir="$work/mariadb/data" \
         --auth-root-authentication-method=normal --skip-test-db > "$work/mariadb-init.log" 2>&1 ||
         { cat "$work/mariadb-init.log" >&2; fail "mariadb-install-db failed; see above"; }
 }
 
 start_mariadb() {
-    exec_as mysql mariadbd --no-defaults --datadir="$work/mariadb/data" --port="$1" \
+    exec_as mysql TERM mariadbd --no-defaults --datadir="$work/mariadb/data" --port="$1" \
         --socket="$work/mariadb/socket" --pid-file="$work/mariadb/pid" --bind-address=127.0.0.1 \
         --skip-log-bin --character-set-server=utf8mb4 --innodb-flush-log-at-trx-commit=0
 }

@@ -1,0 +1,65 @@
+"""What holds for every test.
+
+* With ``CI=true``, or ``--no-skips``, a skipped test is a failed one: what is not run proves
+  nothing.
+* Tests run in a temporary directory, where ``mktemp`` of trial leaves its directories.
+* Hypothesis has no deadline, as no test may fail because a machine is busy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("drydock", deadline=None, print_blob=True)
+settings.load_profile("drydock")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        default=os.environ.get("CI", "").lower() == "true",
+        help="count a skipped test as a failed one (the default if CI=true)",
+    )
+
+
+def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
+    expected_failure = hasattr(report, "wasxfail")
+    if not report.skipped or expected_failure:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    report.outcome = "failed"
+    report.longrepr = f"{report.nodeid} was skipped, and with --no-skips nothing may be: {reason}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.config.getoption("no_skips"):
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if collector.config.getoption("no_skips"):
+        _fail_if_skipped(report)
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_working_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("work"))
+    yield
+    os.chdir(before)
