@@ -1,0 +1,89 @@
+# Needs git, make and Python 3.10 or newer; everything else goes to .venv, once per change of what
+# setup.py and pyproject.toml ask for. Another Python: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV ?= .venv
+
+# How much of each long proof `make test-all` runs. Alone, each target runs its full size.
+TEST_ALL_RUNS ?= 2000
+TEST_ALL_KILLS ?= 5
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# A name for what has to be installed: it changes with the requirements and with the Python.
+FINGERPRINT := $(shell { cat setup.py pyproject.toml; $(PYTHON) --version; } 2>/dev/null | cksum | tr ' ' '-')
+BIN := $(VENV)/bin
+READY_TO_RUN := $(VENV)/ready-run-$(FINGERPRINT)
+READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/ready-%-$(FINGERPRINT): | scripts/make_venv.sh
+	@scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
+	@echo "installing into $(VENV), once"
+	@rm -f $(VENV)/ready-$*-*
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+.PHONY: run
+run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctrl-C ends it
+	@$(BIN)/python scripts/run_demo.py
+
+.PHONY: test
+test: $(READY_TO_TEST)  ## run the tests that need no servers
+	$(BIN)/python -m pytest tests
+
+.PHONY: test-all
+test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
+	scripts/with_databases.sh $(BIN)/python -m pytest tests
+	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
+	$(MAKE) mutants
+	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
+	$(MAKE) bench
+	$(MAKE) dist
+
+.PHONY: lint
+lint: $(READY_TO_TEST)  ## check style, types, shell syntax and news fragments
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	$(BIN)/towncrier build --draft --version draft > /dev/null
+
+.PHONY: format
+format: $(READY_TO_TEST)  ## let ruff put the style right
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: sim
+sim: $(READY_TO_TEST)  ## simulate DRYDOCK_RUNS=10000 seeds: two masters, a storm, then a calm
+	DRYDOCK_RUNS=$${DRYDOCK_RUNS:-10000} $(BIN)/python scripts/simulate.py
+
+.PHONY: mutants
+mutants: $(READY_TO_TEST)  ## plant bugs, and see each of them caught
+	$(BIN)/python scripts/mutants.py
+
+.PHONY: torture
+torture: $(READY_TO_TEST)  ## kill a real master DRYDOCK_KILLS=30 times; writes build/torture.json
+	DRYDOCK_KILLS=$${DRYDOCK_KILLS:-30} $(BIN)/python scripts/torture.py
+
+.PHONY: bench
+bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
+	$(BIN)/python scripts/bench.py
+
+.PHONY: dist
+dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them
+	rm -rf build/dist build/lib
+	$(BIN)/python -m build --outdir build/dist > /dev/null
+	$(BIN)/python scripts/check_dist.py build/dist
+
+.PHONY: clean
+clean:  ## remove what the other targets made, .venv included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
