@@ -189,7 +189,8 @@ def _problem(cls: type[Fields], error: ErrorDetails, subject: str, name: str) ->
 
 def _reason(error: ErrorDetails) -> str:
     text = error["msg"].removeprefix("Value error, ").rstrip(".")
-    text = text.replace("valid tuple", "list").replace("valid ", "")
+    for theirs, ours in (("valid integer", "whole number"), ("valid tuple", "list")):
+        text = text.replace(theirs, ours)
     return text[:1].lower() + text[1:]
 
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import pydantic
 from croniter import CroniterError, croniter
-from dateutil import tz  # type: ignore[import-untyped]  # it has no type hints
 
 from buildbot_drydock.latent.problems import Fields, unit
 
@@ -103,7 +102,11 @@ def next_change(entries: Sequence[Entry], now: float) -> float | None:
 def last_time(entry: Entry, now: float) -> float:
     """Return the last time, not after *now*, at which the entry came."""
     zone = _zone(entry)
-    times = croniter(entry.cron, _wall(now, zone) + _repeated(now, zone) + timedelta(seconds=1))
+    shown = _wall(now, zone)
+    # While the clocks show an hour again, all of it has already been.
+    repeated = _first_shown(shown, zone, fold=1) - _first_shown(shown, zone, fold=0)
+    ahead = timedelta(seconds=max(0.0, repeated) * shown.fold + 1)
+    times = croniter(entry.cron, shown.replace(fold=0) + ahead)
     while (came_at := _instant(times.get_prev(datetime), zone)) > now:
         pass
     return came_at
@@ -112,38 +115,33 @@ def last_time(entry: Entry, now: float) -> float:
 def next_time(entry: Entry, now: float) -> float:
     """Return the next time, after *now*, at which the entry comes."""
     zone = _zone(entry)
-    # A time that the clocks skipped is held to come when they had: look at it again.
-    times = croniter(entry.cron, _wall(now, zone) - timedelta(hours=3))
+    # A time that the clocks skip comes when they have skipped it: look at it again.
+    times = croniter(entry.cron, _wall(now, zone).replace(fold=0) - timedelta(hours=3))
     while (comes_at := _instant(times.get_next(datetime), zone)) <= now:
         pass
     return comes_at
 
 
-def _zone(entry: Entry) -> tzinfo:
-    return zoneinfo.ZoneInfo(entry.timezone) if entry.timezone else tz.tzlocal()
+def _zone(entry: Entry) -> tzinfo | None:
+    """Return the time zone; ``None`` is what Python takes for the machine's own."""
+    return zoneinfo.ZoneInfo(entry.timezone) if entry.timezone else None
 
 
-def _wall(instant: float, zone: tzinfo) -> datetime:
+def _wall(instant: float, zone: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(instant, zone).replace(tzinfo=None)
 
 
-def _repeated(instant: float, zone: tzinfo) -> timedelta:
-    """Return by how much the clocks were put back, if they are showing times again."""
-    shown = datetime.fromtimestamp(instant, zone)
-    before = shown.replace(fold=0).utcoffset()
-    after = shown.utcoffset()
-    assert before is not None
-    assert after is not None
-    return max(before - after, timedelta())
+def _first_shown(wall: datetime, zone: tzinfo | None, *, fold: int) -> float:
+    return wall.replace(tzinfo=zone, fold=fold).timestamp()
 
 
-def _instant(wall: datetime, zone: tzinfo) -> float:
+def _instant(wall: datetime, zone: tzinfo | None) -> float:
     """Return when the clocks first show a time, or first show more than it if they skip it."""
-    instant = wall.replace(tzinfo=zone, fold=0).timestamp()
+    instant = _first_shown(wall, zone, fold=0)
     if _wall(instant, zone) == wall:
         return instant
-    before, after = wall.replace(tzinfo=zone, fold=1).timestamp(), instant
-    while after - before > 1:  # cron times and changes of clocks are whole seconds
+    before, after = _first_shown(wall, zone, fold=1), instant
+    while after - before > 1:  # clocks change on whole seconds
         middle = (before + after) // 2
         if _wall(middle, zone) > wall:
             after = middle
