@@ -1,6 +1,6 @@
 """Compare the built sdist and wheel with the repository: what git has, they must have.
 
-    python scripts/check_dist.py DIRECTORY
+python scripts/check_dist.py DIRECTORY
 """
 
 from __future__ import annotations
