@@ -1,0 +1,147 @@
+"""What a row becomes when it changes, as pure functions that all stores share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from buildbot_drydock import slotlocks
+from buildbot_drydock.interfaces import Claim
+from buildbot_drydock.lifecycle import LEASE_MOVES, LeaseEvent, advance
+from buildbot_drydock.model import (
+    Lease,
+    LeaseRequest,
+    LeaseStatus,
+    Observed,
+    Resource,
+    ResourceRequest,
+    ResourceStatus,
+)
+
+LIVING_LEASES = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
+
+
+def new_resource(number: int, request: ResourceRequest, now: float) -> Resource:
+    return Resource(
+        id=number,
+        blueprint=request.blueprint,
+        token=request.token,
+        place=request.place,
+        version=1,
+        since=now,
+        created_at=now,
+        labels=dict(request.labels),
+        built_for=request.built_for,
+        locks=tuple(request.locks),
+    )
+
+
+def new_lease(number: int, request: LeaseRequest, now: float) -> Lease:
+    return Lease(
+        id=number,
+        owner=request.owner,
+        nonce=request.nonce,
+        master=request.master,
+        type=request.type,
+        requires=dict(request.requires),
+        blueprints=tuple(request.blueprints),
+        priority=request.priority,
+        attributes=dict(request.attributes),
+        authorized_by=request.authorized_by,
+        version=1,
+        requested_at=now,
+        since=now,
+        renewed_at=now,
+        expires_at=request.expires_at,
+        until=request.until,
+    )
+
+
+def moved_resource(
+    seen: Resource,
+    status: ResourceStatus,
+    now: float,
+    *,
+    reason: str = "",
+    observed: Observed | None = None,
+) -> Resource:
+    """Return the resource in its new status.
+
+    What was known of the host and why it ended stays known if the news does not say otherwise.
+    """
+    row = replace(
+        seen,
+        status=status,
+        version=seen.version + 1,
+        since=now,
+        reason=reason or seen.reason,
+        locks=() if status is ResourceStatus.DESTROYED else seen.locks,
+    )
+    if observed is None:
+        return row
+    return replace(
+        row,
+        identity=observed.identity or seen.identity,
+        address=observed.address or seen.address,
+        data=dict(observed.data) or seen.data,
+    )
+
+
+def moved_lease(
+    seen: Lease, event: LeaseEvent, status: LeaseStatus, now: float, *, reason: str = ""
+) -> Lease:
+    """Return the lease in its new status, for every event but ACQUIRE."""
+    row = replace(seen, status=status, version=seen.version + 1, since=now)
+    if event is LeaseEvent.RETURN:
+        return replace(row, resource=None, slot=None, locks=(), returns=(*seen.returns, reason))
+    if event is LeaseEvent.VACATE:
+        return replace(row, locks=(), reason=reason or seen.reason)
+    return replace(row, reason=reason or seen.reason)
+
+
+def acquired_lease(claim: Claim, now: float) -> Lease:
+    """Return the lease of a claim that succeeds. Raises ``IllegalMove`` unless it is pending."""
+    status = advance(LEASE_MOVES, claim.lease.status, LeaseEvent.ACQUIRE)
+    if claim.activate:
+        status = advance(LEASE_MOVES, status, LeaseEvent.ACTIVATE)
+    return replace(
+        claim.lease,
+        status=status,
+        version=claim.lease.version + 1,
+        since=now,
+        resource=claim.resource.id,
+        slot=claim.slot,
+        locks=(*claim.lease.locks, slotlocks.slot(claim.resource.id, claim.slot)),
+    )
+
+
+def winners(
+    claims: Sequence[Claim],
+    *,
+    leases: Mapping[int, int],
+    resources: Mapping[int, int],
+    held: Collection[str],
+) -> list[bool]:
+    """Tell which claims succeed, each alone, earlier ones first.
+
+    *leases* and *resources* are the versions of the rows as they are now: of the resources, only
+    the active ones, less what earlier claims of the same call added. *held* are the slot locks
+    that somebody has.
+    """
+    given: set[int] = set()
+    taken: set[str] = set()
+    answers = []
+    for claim in claims:
+        key = slotlocks.slot(claim.resource.id, claim.slot)
+        won = (
+            leases.get(claim.lease.id) == claim.lease.version
+            and claim.lease.id not in given
+            and resources.get(claim.resource.id) == claim.resource.version
+            and key not in held
+            and key not in taken
+        )
+        if won:
+            given.add(claim.lease.id)
+            taken.add(key)
+        answers.append(won)
+    return answers
