@@ -6,9 +6,9 @@ Providers and stores each have several implementations and one contract suite, i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from buildbot_drydock.events import Event
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
@@ -28,6 +28,17 @@ class Clock(Protocol):
     """The part of a reactor, or of a test clock, that the core needs. Seconds since the epoch."""
 
     def seconds(self) -> float: ...
+
+
+class ReactorTime(Clock, Protocol):
+    """A clock that also calls back: any reactor, or ``twisted.internet.task.Clock``.
+
+    Twisted's own ``IReactorTime`` is a zope interface, which a type checker cannot call.
+    """
+
+    def callLater(self, delay: float, callable: Callable[..., object], *args: object) -> Any:
+        """Call after *delay* seconds; returns an ``IDelayedCall``."""
+        ...
 
 
 # --- hosts -----------------------------------------------------------------------------------

@@ -1,0 +1,232 @@
+"""Every use of a Buildbot attribute that no documentation promises.
+
+Each function names what it relies on. All were checked with Buildbot 4.3.0, and each has a test
+that fails when what it relies on has moved.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from buildbot.worker.latent import States
+from twisted.internet.defer import Deferred
+
+if TYPE_CHECKING:
+    from buildbot.master import BuildMaster
+    from buildbot.worker.latent import AbstractLatentWorker
+
+SECRET_BYTES = 32
+
+
+# --- the master ------------------------------------------------------------------------------
+
+
+async def cluster_secret(master: BuildMaster) -> str:
+    """Return the secret that all masters on one database share; made on first use.
+
+    ``master.db.state.getObjectId`` and ``atomicCreateState``, as ``buildbot.www.service`` uses
+    them for the secret of its sessions.
+    """
+    state: Any = master.db.state
+    number = await state.getObjectId("drydock", "buildbot_drydock.service.DrydockService")
+    secret: str = await state.atomicCreateState(
+        number, "worker_secret", lambda: secrets.token_hex(SECRET_BYTES)
+    )
+    return secret
+
+
+def service_named(master: BuildMaster, name: str) -> Any:
+    """Return a service of ``c['services']``, or ``None``.
+
+    ``master.service_manager.namedServices``.
+    """
+    return master.service_manager.namedServices.get(name)
+
+
+def is_stopping(master: BuildMaster) -> bool:
+    """Tell whether the master is on its way down.
+
+    ``master.botmaster.shuttingDown``: set by ``cleanShutdown``, with which ``BuildMaster.stopService``
+    begins, so after SIGTERM, ``buildbot stop`` and ``buildbot stop --clean`` alike.
+    """
+    return bool(master.botmaster.shuttingDown)
+
+
+def wake_builders_of(master: BuildMaster, worker_name: str) -> None:
+    """Let the builders of a worker look for one again.
+
+    ``master.botmaster.maybeStartBuildsForWorker``, which ``AbstractWorker.canStartBuild`` asks for.
+    """
+    master.botmaster.maybeStartBuildsForWorker(worker_name)
+
+
+def builders_of(master: BuildMaster, worker_name: str) -> frozenset[str]:
+    """Return the names of the builders that may use a worker.
+
+    ``master.botmaster.getBuildersForWorker``.
+    """
+    return frozenset(b.name for b in master.botmaster.getBuildersForWorker(worker_name))
+
+
+def produce(master: BuildMaster, key: tuple[str, ...], message: Mapping[str, Any]) -> None:
+    """Send a message to all masters.
+
+    ``master.mq.produce``. It never waits for the router, which may not be connected yet.
+    """
+    master.mq.produce(key, dict(message))
+
+
+def consume(
+    master: BuildMaster, key: tuple[str | None, ...], receive: Callable[[], None]
+) -> Deferred[Any]:
+    """Call *receive* for each message with a key that matches.
+
+    ``master.mq.startConsuming``; what its Deferred holds has ``stopConsuming``.
+    """
+    consuming: Deferred[Any] = master.mq.startConsuming(lambda _key, _message: receive(), key)
+    return consuming
+
+
+# --- the state of a latent worker ------------------------------------------------------------
+
+
+def expect_connection(worker: AbstractLatentWorker) -> None:
+    """Let a process that was started before log in, although no build asked for it just now.
+
+    ``AbstractLatentWorker.attached`` accepts a connection only in
+    ``States.SUBSTANTIATING_STARTING``; ``_start_check_instance_timer`` begins to look after the
+    process, ``_clearBuildWaitTimer`` ends what may have been left of the idle time.
+    """
+    worker.state = States.SUBSTANTIATING_STARTING
+    worker._clearBuildWaitTimer()
+    worker._start_check_instance_timer()
+
+
+def is_attached(worker: AbstractLatentWorker) -> bool:
+    """Tell whether the worker is substantiated and connected: ``substantiated``."""
+    return bool(worker.substantiated)
+
+
+def lost_its_connection(worker: AbstractLatentWorker) -> bool:
+    """Tell whether the worker should be connected, and is not: ``state`` and ``conn``."""
+    return worker.state is States.SUBSTANTIATED and worker.conn is None
+
+
+def is_at_rest(worker: AbstractLatentWorker) -> bool:
+    """Tell whether the worker neither has nor is getting an instance: ``state``."""
+    return worker.state in (States.NOT_SUBSTANTIATED, States.SHUT_DOWN)
+
+
+def is_being_stopped(worker: AbstractLatentWorker) -> bool:
+    """Tell whether ``stop_instance`` is under way: ``state``."""
+    return worker.state in (States.INSUBSTANTIATING, States.INSUBSTANTIATING_SUBSTANTIATING)
+
+
+def start_idle_timer(worker: AbstractLatentWorker) -> None:
+    """Begin to count ``build_wait_timeout``: ``_setBuildWaitTimer``.
+
+    Buildbot does so only when a build ends.
+    """
+    worker._setBuildWaitTimer()
+
+
+def stop_when_idle(worker: AbstractLatentWorker) -> Deferred[Any]:
+    """Disconnect the worker and stop its instance: ``_soft_disconnect``."""
+    stopping: Deferred[Any] = worker._soft_disconnect()
+    return stopping
+
+
+def forget_graceful_stop(worker: AbstractLatentWorker) -> None:
+    """Let a worker that was stopped gracefully be used again.
+
+    ``_graceful`` forbids ``substantiate``, and Buildbot resets it only in ``attached``, which then
+    never comes. ``_update_graceful`` tells the database.
+    """
+    if worker._graceful:
+        worker._graceful = False
+        worker._update_graceful()
+
+
+def stop_gracefully(worker: AbstractLatentWorker) -> None:
+    """Take no further build: ``_graceful`` and ``_update_graceful``."""
+    worker._graceful = True
+    worker._update_graceful()
+
+
+def wants_graceful_stop(worker: AbstractLatentWorker) -> bool:
+    return bool(worker._graceful)
+
+
+def in_background(worker: AbstractLatentWorker, work: Deferred[Any]) -> None:
+    """Let the worker's ``stopService`` wait for *work*: ``_deferwaiter``."""
+    worker._deferwaiter.add(work)
+
+
+# --- logging in ------------------------------------------------------------------------------
+
+
+async def set_password(worker: AbstractLatentWorker, password: str) -> None:
+    """Accept logins of this worker with *password* only.
+
+    ``worker.registration.update`` with ``master.config`` registers ``worker.password`` anew.
+    """
+    worker.password = password
+    if worker.registration is not None:
+        await worker.registration.update(worker, worker.master.config)
+
+
+def login_port(worker: AbstractLatentWorker) -> int:
+    """Return the TCP port on which the worker may log in.
+
+    ``worker.registration.getPBPort``. Raises ``LookupError`` if the configuration has none.
+    """
+    registration = worker.registration
+    if registration is None or registration.pbReg is None:
+        raise LookupError("workers cannot log in: set c['protocols'] = {'pb': {'port': 9989}}")
+    port: int = registration.getPBPort()
+    return port
+
+
+async def forget_stale_connection(worker: AbstractLatentWorker) -> None:
+    """Take back that the worker is connected to this master, as a crash may have left it.
+
+    ``data.updates.findWorkerId``, ``connected_to`` of ``/workers/ID`` and
+    ``data.updates.workerDisconnected``. To be called before the worker can log in.
+    """
+    data: Any = worker.master.data
+    number = await data.updates.findWorkerId(worker.name)
+    row = await data.get(("workers", number))
+    masters = [each["masterid"] for each in row["connected_to"]] if row else []
+    if worker.master.masterid in masters:
+        await data.updates.workerDisconnected(workerid=number, masterid=worker.master.masterid)
+
+
+# --- builders and builds ---------------------------------------------------------------------
+
+
+def forget_lost_builders(worker: AbstractLatentWorker) -> bool:
+    """Drop what a worker keeps of builders that were removed, or that dropped it; tell if any.
+
+    Without this a worker never comes back to a builder that was removed and added again (Buildbot
+    issue 9135). ``workerforbuilders`` of the worker, ``workers`` of the builder, and
+    ``_old_builder_list``, which would keep the new one from being announced to a connected worker.
+    """
+    lost = [wfb for wfb in worker.workerforbuilders.values() if _is_lost(worker, wfb)]
+    for wfb in lost:
+        worker.removeWorkerForBuilder(wfb)
+    if lost:
+        worker._old_builder_list = None
+    return bool(lost)
+
+
+def _is_lost(worker: AbstractLatentWorker, wfb: Any) -> bool:
+    builder = worker.botmaster.builders.get(wfb.builder_name)
+    attached = builder is not None and wfb.builder is builder and wfb in builder.workers
+    return not attached and not wfb.isBusy()
+
+
+def request_numbers(build: Any) -> tuple[int, ...]:
+    """Return the ids of the build requests that a build serves: ``build.requests``."""
+    return tuple(request.id for request in build.requests)

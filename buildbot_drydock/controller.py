@@ -1,0 +1,75 @@
+"""One turn of the loop: observe, plan, execute."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from buildbot_drydock.executor import Executor
+from buildbot_drydock.interfaces import ReactorTime, Store
+from buildbot_drydock.model import Blueprint, BlueprintState, Rows, World
+from buildbot_drydock.planner import Plan, plan
+from buildbot_drydock.provider_calls import ProviderCalls
+
+
+async def plan_here(world: World) -> Plan:
+    """Plan in the calling thread: right for small worlds and for tests."""
+    return plan(world)
+
+
+class Controller:
+    """Runs turns for one master.
+
+    *blueprints* answers what is configured at a moment, without the run-time states. *planner*
+    may move the work to a thread: ``plan`` is a pure function. *observed* sees the rows of each
+    turn before they are planned for.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        calls: ProviderCalls,
+        executor: Executor,
+        blueprints: Callable[[float], Sequence[Blueprint]],
+        *,
+        clock: ReactorTime,
+        master: int | None = None,
+        planner: Callable[[World], Awaitable[Plan]] = plan_here,
+        observed: Callable[[Rows], None] = lambda rows: None,
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._executor = executor
+        self._blueprints = blueprints
+        self._clock = clock
+        self._master = master
+        self._planner = planner
+        self._observed = observed
+        self.world = World(now=clock.seconds())
+        self.plan = Plan()
+
+    async def observe(self) -> World:
+        """Take the last inventories first, then read the rows, so that no row can be missing."""
+        inventories = self._calls.inventories()
+        rows = await self._store.rows()
+        self._observed(rows)
+        self._calls.forget_all_but(rows.resources, rows.leases)
+        now = self._clock.seconds()
+        return World(
+            now=now,
+            blueprints=tuple(
+                replace(b, state=rows.blueprints.get(b.name, BlueprintState(name=b.name)))
+                for b in self._blueprints(now)
+            ),
+            resources=rows.resources,
+            leases=rows.leases,
+            inventories=inventories,
+            calls=self._calls.snapshot(),
+            master=self._master,
+        )
+
+    async def turn(self) -> bool:
+        """Do everything that can be done now; tell whether another turn is due at once."""
+        self.world = await self.observe()
+        self.plan = await self._planner(self.world)
+        return await self._executor.run(self.plan.actions, self.world.blueprints)

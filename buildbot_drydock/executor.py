@@ -1,0 +1,200 @@
+"""Carry out actions: change rows here, leave the providers to ``provider_calls``.
+
+Changes of rows are made in the order planned, each by compare-and-set. Every branch is safe to run
+late, to run twice, and to abandon half way: a row that has changed since it was seen is left alone
+and the world is planned again; a host's row is written before the host is asked for; what a dead
+master had begun looks like work not done yet, and is simply done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+from typing_extensions import assert_never
+
+from buildbot_drydock import events, slotlocks
+from buildbot_drydock.actions import (
+    AcquireLease,
+    Action,
+    BreakLease,
+    BuildResource,
+    CloseLease,
+    CreateHost,
+    DestroyHost,
+    DestroyStray,
+    ListHosts,
+    PrepareLease,
+    ReleaseLease,
+    ReturnLease,
+    SettleResource,
+    VacateLease,
+)
+from buildbot_drydock.interfaces import Claim, ReactorTime, Store
+from buildbot_drydock.launches import Launches
+from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
+from buildbot_drydock.model import Blueprint, Lease, Resource, ResourceRequest
+from buildbot_drydock.provider_calls import ProviderCalls
+
+
+class Executor:
+    """Carries out plans of one master.
+
+    *new_token* names a new host. *lease_changed* hears of every lease changed here, at once.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        calls: ProviderCalls,
+        launches: Launches,
+        *,
+        clock: ReactorTime,
+        new_token: Callable[[], str],
+        lease_changed: Callable[[Lease], None],
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._launches = launches
+        self._clock = clock
+        self._new_token = new_token
+        self._lease_changed = lease_changed
+
+    async def run(self, actions: Sequence[Action], blueprints: Sequence[Blueprint]) -> bool:
+        """Carry out a plan; tell whether rows changed, or were found changed by somebody else.
+
+        In either case the world is no longer the one planned for, and another turn is due.
+        """
+        self._launches.observe(blueprints)
+        moved = False
+        for batch, group in groupby(actions, key=lambda a: isinstance(a, AcquireLease)):
+            if batch:
+                await self._acquire([a for a in group if isinstance(a, AcquireLease)])
+                moved = True
+            else:
+                for action in group:
+                    moved = await self._run_one(action) or moved
+        return moved
+
+    async def _run_one(self, action: Action) -> bool:
+        match action:
+            case ListHosts(blueprint):
+                self._calls.list_hosts(blueprint)
+            case CreateHost(resource):
+                self._calls.create(resource)
+            case DestroyHost(resource):
+                self._calls.destroy(resource)
+            case DestroyStray(blueprint, token, identity, reason):
+                self._calls.destroy_stray(blueprint, token, identity, reason)
+            case PrepareLease(lease, resource):
+                self._calls.prepare(lease, resource)
+            case VacateLease(lease, resource):
+                self._calls.vacate(lease, resource)
+            case _:
+                await self._change_rows(action)
+                return True
+        return False
+
+    async def _change_rows(
+        self,
+        action: BuildResource
+        | SettleResource
+        | AcquireLease
+        | ReturnLease
+        | BreakLease
+        | ReleaseLease
+        | CloseLease,
+    ) -> None:
+        match action:
+            case BuildResource():
+                await self._build(action)
+            case SettleResource():
+                await self._settle(action)
+            case AcquireLease():
+                await self._acquire([action])
+            case ReturnLease(lease, reason):
+                record: events.Event = events.LeaseReturned(reason=reason)
+                await self._move_lease(lease, LeaseEvent.RETURN, record, reason)
+            case BreakLease(lease, reason):
+                record = events.LeaseBroken(reason=reason)
+                await self._move_lease(lease, LeaseEvent.BREAK, record, reason)
+            case ReleaseLease(lease, reason):
+                record = events.LeaseReleased(reason=reason)
+                await self._move_lease(lease, LeaseEvent.RELEASE, record, reason)
+            case CloseLease(lease):
+                await self._move_lease(lease, LeaseEvent.VACATE, events.LeaseDestroyed(), "")
+            case _:
+                assert_never(action)
+
+    async def _build(self, action: BuildResource) -> None:
+        resource = await self._store.add_resource(
+            ResourceRequest(
+                blueprint=action.blueprint,
+                token=self._new_token(),
+                place=action.place,
+                labels=action.labels,
+                built_for=action.built_for,
+                locks=(slotlocks.place(action.blueprint, action.place),),
+            ),
+            events.ResourceRequested(built_for=action.built_for),
+        )
+        if resource is not None:
+            self._calls.create(resource)
+
+    async def _settle(self, action: SettleResource) -> None:
+        resource = await self._store.move_resource(
+            action.resource,
+            action.event,
+            self._record_of(action),
+            reason=action.reason,
+            observed=action.observed,
+        )
+        if resource is None:
+            return
+        if action.event is ResourceEvent.READY:
+            await self._launches.succeeded(resource.blueprint)
+        elif action.launch_failed:
+            await self._launches.failed(resource.blueprint, action.reason)
+
+    def _record_of(self, action: SettleResource) -> events.Event:
+        match action.event:
+            case ResourceEvent.READY:
+                address = action.observed.address if action.observed is not None else ""
+                return events.ResourceReady(address=address, seconds=self._age(action.resource))
+            case ResourceEvent.RELEASE:
+                return events.ResourceReleased(reason=action.reason)
+            case ResourceEvent.BREAK:
+                return events.ResourceBroken(reason=action.reason)
+            case ResourceEvent.GONE:
+                return events.ResourceDestroyed()
+            case _:
+                assert_never(action.event)
+
+    def _age(self, resource: Resource) -> float:
+        return self._clock.seconds() - resource.created_at
+
+    async def _acquire(self, actions: Sequence[AcquireLease]) -> None:
+        """A claim that fails needs no more than the turn that follows."""
+        now = self._clock.seconds()
+        claims = [
+            Claim(
+                lease=action.lease,
+                resource=action.resource,
+                slot=action.slot,
+                activate=action.activate,
+                record=events.LeaseAcquired(
+                    slot=action.slot, waited=now - action.lease.requested_at
+                ),
+            )
+            for action in actions
+        ]
+        for lease in await self._store.acquire(claims):
+            if lease is not None:
+                self._lease_changed(lease)
+
+    async def _move_lease(
+        self, seen: Lease, event: LeaseEvent, record: events.Event, reason: str
+    ) -> None:
+        lease = await self._store.move_lease(seen, event, record, reason=reason)
+        if lease is not None:
+            self._lease_changed(lease)

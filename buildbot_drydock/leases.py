@@ -1,0 +1,195 @@
+"""What workers, steps and people call: request a lease, wait until it is active, renew, release.
+
+One object a master. It changes leases only in their holders' name; what the loop decides about them
+it hears of through ``lease_changed`` and ``observed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+
+from buildbot_drydock import events
+from buildbot_drydock.errors import LeaseBroken
+from buildbot_drydock.interfaces import Clock, Store
+from buildbot_drydock.lifecycle import LeaseEvent
+from buildbot_drydock.model import Labels, Lease, LeaseRequest, LeaseStatus, Rows
+from buildbot_drydock.reasons import Reason
+
+_LIVING = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
+
+
+class Leases:
+    """The leases of one master's holders.
+
+    A lease is renewed from its request on, until it is released, dropped or lost, as long as the
+    master calls ``renew_held`` more often than every *lease_seconds*. *reasons* answers why a
+    lease waits, by its id, as of the last plan.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        master: int | None,
+        lease_seconds: float,
+        new_nonce: Callable[[], str],
+        wake: Callable[[], None],
+        reasons: Callable[[int], tuple[Reason, ...]] = lambda lease: (),
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._master = master
+        self._lease_seconds = lease_seconds
+        self._new_nonce = new_nonce
+        self._wake = wake
+        self._reasons = reasons
+        self._held: dict[int, Callable[[Lease], None] | None] = {}
+        self._waiting: dict[int, list[Deferred[Lease]]] = {}
+        self._active: dict[int, Lease] = {}  # those held; spares a read when they are waited for
+
+    async def request(
+        self,
+        *,
+        owner: str,
+        type: str = "host",
+        requires: Labels | None = None,
+        blueprints: Sequence[str] = (),
+        priority: int = 0,
+        attributes: Mapping[str, str] | None = None,
+        authorized_by: str = "",
+        until: float | None = None,
+    ) -> Lease:
+        """Ask for a lease; it is renewed from now on."""
+        requires = dict(requires or {})
+        request = LeaseRequest(
+            owner=owner,
+            nonce=self._new_nonce(),
+            master=self._master,
+            type=type,
+            requires=requires,
+            blueprints=tuple(blueprints),
+            priority=priority,
+            attributes=dict(attributes or {}),
+            authorized_by=authorized_by,
+            expires_at=self._expiry(),
+            until=until,
+        )
+        record = events.LeaseRequested(actor=owner, owner=owner, requires=requires)
+        lease = await self._store.request_lease(request, record)
+        self._held[lease.id] = None
+        self._wake()
+        return lease
+
+    def when_active(self, number: int) -> Deferred[Lease]:
+        """Fire with the lease once it is active; fail with ``LeaseBroken`` if it never will be.
+
+        Cancelling only stops the waiting: release the lease as well.
+        """
+        if number in self._active:
+            return succeed(self._active[number])
+        if number not in self._held:
+            return fail(LeaseBroken(f"lease {number} is not held any more"))
+        waiting: Deferred[Lease] = Deferred(lambda d: self._waiting[number].remove(d))
+        self._waiting.setdefault(number, []).append(waiting)
+        self._wake()
+        return waiting
+
+    def hold(self, number: int, lost: Callable[[Lease], None]) -> None:
+        """Renew the lease from now on, and call *lost* once if somebody else ends it."""
+        self._held[number] = lost
+
+    def drop(self, number: int) -> None:
+        """Renew the lease no more, and leave it as it is: it is adopted later, or expires."""
+        self._held.pop(number, None)
+        self._active.pop(number, None)
+
+    async def release(self, number: int, reason: str, *, actor: str = events.DRYDOCK) -> None:
+        """Give a lease back, in whichever status it is. Nothing if it has ended."""
+        self.drop(number)
+        self._fail_waiting(number, f"it was released: {reason}")
+        lease = await self._store.lease(number)
+        while lease is not None and lease.status in _LIVING:
+            record = events.LeaseReleased(actor=actor, reason=reason)
+            if await self._store.move_lease(lease, LeaseEvent.RELEASE, record, reason=reason):
+                break
+            lease = await self._store.lease(number)  # changed meanwhile: by a renewal, for one
+        self._wake()
+
+    async def adopt(self, owner: str) -> Lease | None:
+        """After a restart, return the owner's newest active lease, and release its other ones.
+
+        A lease that was not active yet had nobody using it, so it is released too.
+        """
+        rows = await self._store.rows()
+        mine = [
+            lease
+            for lease in rows.leases
+            if lease.owner == owner and lease.master == self._master and lease.status in _LIVING
+        ]
+        active = [lease for lease in mine if lease.status is LeaseStatus.ACTIVE]
+        adopted = active[-1] if active else None
+        for lease in mine:
+            if lease is not adopted:
+                await self.release(lease.id, "its holder was restarted")
+        if adopted is None:
+            return None
+        if not await self._store.renew([adopted.id], expires_at=self._expiry()):
+            return None
+        self._held[adopted.id] = None
+        self._active[adopted.id] = adopted
+        return adopted
+
+    async def renew_held(self) -> None:
+        """Renew all held leases in one statement; holders of lost ones are told."""
+        held = set(self._held)
+        if not held:
+            return
+        renewed = await self._store.renew(sorted(held), expires_at=self._expiry())
+        for number in sorted(held - renewed):
+            lease = await self._store.lease(number)
+            if lease is not None:
+                self.lease_changed(lease)
+
+    def held(self) -> frozenset[int]:
+        return frozenset(self._held)
+
+    def reasons(self, number: int) -> tuple[Reason, ...]:
+        return self._reasons(number)
+
+    def lease_changed(self, lease: Lease) -> None:
+        """Tell those who wait for a lease, or hold it, what has become of it."""
+        if lease.id not in self._held:
+            return
+        if lease.status is LeaseStatus.ACTIVE:
+            self._active[lease.id] = lease
+            for waiting in self._waiting.pop(lease.id, []):
+                waiting.callback(lease)
+        elif lease.status not in _LIVING:
+            lost = self._held[lease.id]
+            self.drop(lease.id)
+            self._fail_waiting(lease.id, lease.reason or f"it is {lease.status.value}")
+            if lost is not None:
+                lost(lease)
+
+    def observed(self, rows: Rows) -> None:
+        """Look through the rows of a turn: another master may have moved a lease of ours."""
+        if not self._held:
+            return
+        for lease in rows.leases:
+            if (lease.id in self._held and lease.id not in self._active) or (
+                lease.id in self._active and lease.status is not LeaseStatus.ACTIVE
+            ):
+                self.lease_changed(lease)
+
+    def _fail_waiting(self, number: int, reason: str) -> None:
+        for waiting in self._waiting.pop(number, []):
+            waiting.errback(LeaseBroken(f"lease {number}: {reason}"))
+
+    def _expiry(self) -> float:
+        return self._clock.seconds() + self._lease_seconds

@@ -1,0 +1,113 @@
+"""How many more workers may be offered builds: what keeps a master from false promises.
+
+Pure, and cheap enough to be asked for each worker whenever a build looks for one. It is a forecast
+from the last world that was planned; the planner alone gives out slots.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+from buildbot_drydock.model import Blueprint, Labels, LeaseStatus, Resource, ResourceStatus, World
+from buildbot_drydock.policy import no_launch, out_of_service, worn_out
+
+# So many leases of a kind may wait for a slot even if there is none: they are what the planner
+# reclaims idle resources for, and what tells people why builds are waiting.
+BACKLOG: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What workers of one kind ask for. ``requires`` is ``None`` if only the build decides."""
+
+    type: str
+    requires: tuple[tuple[str, str], ...] | None
+    blueprints: tuple[str, ...]
+
+
+class Offers:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._leases = Counter(
+            lease.resource for lease in world.leases if lease.resource is not None
+        )
+        self._waiting = Counter(
+            Demand(lease.type, tuple(sorted(lease.requires.items())), lease.blueprints)
+            for lease in world.leases
+            if lease.status is LeaseStatus.PENDING
+        )
+        self._rooms: dict[Demand, int] = {}
+
+    def room(self, demand: Demand) -> int:
+        """Return how many more leases of this kind may be asked for."""
+        if demand not in self._rooms:
+            self._rooms[demand] = self._room(demand)
+        return self._rooms[demand]
+
+    def _room(self, demand: Demand) -> int:
+        candidates = self._candidates(demand)
+        if not candidates:
+            return BACKLOG  # such a lease is refused at once, and its build told why
+        serving = [blueprint for blueprint in candidates if self._serves(blueprint)]
+        if not serving:
+            return 0
+        names = {blueprint.name for blueprint in candidates}
+        waiting = sum(
+            number
+            for other, number in self._waiting.items()
+            if any(blueprint.name in names for blueprint in self._candidates(other))
+        )
+        capacity = sum(self._capacity(blueprint) for blueprint in serving)
+        return max(capacity, BACKLOG) - waiting
+
+    def _candidates(self, demand: Demand) -> list[Blueprint]:
+        return [
+            blueprint
+            for blueprint in self._world.blueprints
+            if not blueprint.retired
+            and blueprint.provides == demand.type
+            and (not demand.blueprints or blueprint.name in demand.blueprints)
+            and _could_fit(blueprint, demand.requires)
+        ]
+
+    def _serves(self, blueprint: Blueprint) -> bool:
+        """Tell whether waiting for this blueprint makes sense."""
+        state = blueprint.state
+        put_off = state.retry_at is not None and state.retry_at > self._world.now
+        if state.misconfigured and put_off:
+            return False
+        return out_of_service(blueprint, self._world.now) is None
+
+    def _capacity(self, blueprint: Blueprint) -> int:
+        """Count the slots that are free, that are coming, and that there is room to build."""
+        living = [r for r in self._world.resources if r.blueprint == blueprint.name]
+        slots = sum(self._free_slots(blueprint, resource) for resource in living)
+        booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
+        if no_launch(blueprint, booting=booting, now=self._world.now) is not None:
+            return slots
+        return slots + max(0, blueprint.limit - len(living)) * blueprint.leases_per_resource
+
+    def _free_slots(self, blueprint: Blueprint, resource: Resource) -> int:
+        if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):
+            return 0
+        if worn_out(blueprint, resource, self._world.now) is not None:
+            return 0
+        return max(0, blueprint.leases_per_resource - self._leases[resource.id])
+
+
+def _could_fit(blueprint: Blueprint, requires: tuple[tuple[str, str], ...] | None) -> bool:
+    return requires is None or all(
+        wanted in _offered(blueprint, label) for label, wanted in requires
+    )
+
+
+def _offered(blueprint: Blueprint, label: str) -> tuple[str, ...]:
+    fixed = blueprint.labels.get(label)
+    return (fixed,) if fixed is not None else blueprint.choices.get(label, ())
+
+
+def demand_of(type: str, requires: Labels | None, blueprints: tuple[str, ...]) -> Demand:
+    fixed = None if requires is None else tuple(sorted(requires.items()))
+    return Demand(type, fixed, blueprints)

@@ -1,0 +1,74 @@
+"""What to keep and what to let go: warm resources, idle time-outs, age, drain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from buildbot_drydock.actions import Action, SettleResource
+from buildbot_drydock.lifecycle import ResourceEvent
+from buildbot_drydock.model import Blueprint, Mode, Resource, ResourceStatus
+from buildbot_drydock.planner.survey import ENDED, Survey
+from buildbot_drydock.policy import worn_out
+
+
+def let_go(survey: Survey) -> Iterator[Action]:
+    """Release idle resources that nothing keeps. A lease that gets there first wins."""
+    for blueprint in survey.world.blueprints:
+        resources = survey.of_blueprint[blueprint.name]
+        idle = sorted(
+            (r for r in resources if _is_idle(survey, r)), key=lambda r: (r.idle_since, r.id)
+        )
+        kept = []
+        for resource in idle:
+            reason = _not_wanted(survey, blueprint, resource)
+            if reason is None:
+                kept.append(resource)
+            else:
+                yield SettleResource(resource, ResourceEvent.RELEASE, reason)
+        staying = sum(resource.status not in ENDED for resource in resources)
+        over = staying - (len(idle) - len(kept)) - blueprint.limit
+        yield from _surplus(survey, blueprint, kept, over)
+
+
+def _is_idle(survey: Survey, resource: Resource) -> bool:
+    return (
+        resource.status is ResourceStatus.ACTIVE
+        and resource.id not in survey.on_resource
+        and resource.id not in survey.moving
+    )
+
+
+def _not_wanted(survey: Survey, blueprint: Blueprint, resource: Resource) -> str | None:
+    if blueprint.retired:
+        return "its blueprint is no longer configured"
+    mode = blueprint.state.mode_at(survey.now)
+    if mode in (Mode.DRAINING, Mode.DISABLED):
+        return f"its blueprint is {mode.value}"
+    if blueprint.max_age is not None:
+        survey.wake(resource.created_at + blueprint.max_age)
+    return worn_out(blueprint, resource, survey.now)
+
+
+def _surplus(
+    survey: Survey, blueprint: Blueprint, idle: list[Resource], over: int
+) -> Iterator[Action]:
+    """Release the longest idle: those over the limit, and those idle too long and not kept warm."""
+    spare = len(idle) - blueprint.min_ready
+    for resource in idle:
+        if over > 0:
+            reason = f"there are more resources than the limit of {blueprint.limit} allows"
+        elif spare > 0 and _idle_too_long(survey, blueprint, resource):
+            reason = f"it was idle for {blueprint.idle_timeout:.0f} s"
+        else:
+            continue
+        over -= 1
+        spare -= 1
+        yield SettleResource(resource, ResourceEvent.RELEASE, reason)
+
+
+def _idle_too_long(survey: Survey, blueprint: Blueprint, resource: Resource) -> bool:
+    if blueprint.idle_timeout is None:
+        return False
+    ends = resource.idle_since + blueprint.idle_timeout
+    survey.wake(ends)
+    return ends <= survey.now

@@ -1,0 +1,38 @@
+"""When to ask each provider what exists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from buildbot_drydock.actions import Action, ListHosts
+from buildbot_drydock.model import Blueprint, ResourceStatus
+from buildbot_drydock.planner.survey import ENDED, Survey
+
+# A provider that was just told something is asked this much sooner than by its poll interval.
+_HASTE = 10.0
+
+
+def refresh_listings(survey: Survey) -> Iterator[Action]:
+    """List often while a change is expected, seldom otherwise, and soon after each change made."""
+    for blueprint in survey.world.blueprints:
+        due = _due(survey, blueprint)
+        if due > survey.now:
+            survey.wake(due)
+        elif survey.may_call("inventory", blueprint.name):
+            yield ListHosts(blueprint.name)
+
+
+def _due(survey: Survey, blueprint: Blueprint) -> float:
+    asked_at = survey.inventory(blueprint.name).asked_at
+    expecting = False
+    for resource in survey.of_blueprint[blueprint.name]:
+        if resource.status is ResourceStatus.PENDING:
+            changed = survey.call("create", blueprint.name, resource.token).succeeded_at
+        elif resource.status in ENDED:
+            changed = survey.call("destroy", blueprint.name, resource.token).succeeded_at
+        else:
+            continue
+        expecting = True
+        if changed is not None and changed >= asked_at:
+            return asked_at + blueprint.poll_interval / _HASTE
+    return asked_at + (blueprint.poll_interval if expecting else blueprint.sweep_interval)

@@ -1,0 +1,199 @@
+"""Find a slot for each waiting lease, oldest first within priority, and say why one still waits.
+
+In order: a free slot; a slot of a resource that is coming; room to build; and only if what could
+serve is *full*, one idle resource less to make room. A provider's failure never leads to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from buildbot_drydock.actions import AcquireLease, Action, BreakLease, BuildResource, SettleResource
+from buildbot_drydock.lifecycle import ResourceEvent
+from buildbot_drydock.model import Lease, LeaseStatus
+from buildbot_drydock.planner.stock import Coming, LabelKey, Stock, label_key
+from buildbot_drydock.planner.survey import Survey
+from buildbot_drydock.policy import labels_to_build, meets, misfit, order_of_service
+from buildbot_drydock.reasons import Booting, DoesNotFit, Reason, Reclaiming
+
+Signature = tuple[str, LabelKey, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Which blueprints could ever serve leases of one kind, in the order configured."""
+
+    fitting: tuple[Stock, ...]
+    misfits: tuple[DoesNotFit, ...]
+
+
+class Placement:
+    """Places the waiting leases of one world. ``reasons`` holds those of leases left waiting."""
+
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self.stocks = {
+            blueprint.name: Stock(survey, blueprint) for blueprint in survey.world.blueprints
+        }
+        self._candidates: dict[Signature, Candidates] = {}
+        self._waiting: list[tuple[Lease, Candidates, Reason | None]] = []
+
+    def place(self) -> Iterator[Action]:
+        waiting = (
+            lease
+            for lease in self._survey.world.leases
+            if lease.status is LeaseStatus.PENDING and lease.id not in self._survey.ending
+        )
+        for lease in sorted(waiting, key=order_of_service):
+            yield from self._place_one(lease)
+
+    def keep_warm(self) -> Iterator[Action]:
+        """Build what ``min_ready`` asks for beyond what waiting leases will use."""
+        for stock in self.stocks.values():
+            blueprint = stock.blueprint
+            for _ in range(blueprint.min_ready - stock.unpromised()):
+                if not stock.has_room:
+                    break
+                labels = labels_to_build(blueprint, {})
+                yield BuildResource(blueprint.name, stock.take_place(labels), labels, None)
+
+    def reasons(self) -> dict[int, tuple[Reason, ...]]:
+        """Return why each lease still waits: one reason per candidate blueprint."""
+        general = {name: stock.reason() for name, stock in self.stocks.items()}
+        return {
+            lease.id: _combine(candidates, own, general) for lease, candidates, own in self._waiting
+        }
+
+    def _place_one(self, lease: Lease) -> Iterator[Action]:
+        candidates = self._candidates_of(lease)
+        if not candidates.fitting:
+            yield from self._refuse(lease, candidates)
+            return
+        action, reason = (
+            self._free_slot(lease, candidates)
+            or self._coming_slot(lease, candidates)
+            or self._build(lease, candidates)
+            or self._reclaim(lease, candidates)
+            or (None, None)
+        )
+        if action is not None:
+            yield action
+        if not isinstance(action, AcquireLease):
+            self._waiting.append((lease, candidates, reason))
+
+    def _candidates_of(self, lease: Lease) -> Candidates:
+        signature = (lease.type, label_key(lease.requires), lease.blueprints)
+        if signature not in self._candidates:
+            self._candidates[signature] = self._find_candidates(lease)
+        return self._candidates[signature]
+
+    def _find_candidates(self, lease: Lease) -> Candidates:
+        fitting: list[Stock] = []
+        misfits: list[DoesNotFit] = []
+        for stock in self.stocks.values():
+            blueprint = stock.blueprint
+            if blueprint.retired or blueprint.provides != lease.type:
+                continue
+            if lease.blueprints and blueprint.name not in lease.blueprints:
+                continue
+            unmet = misfit(blueprint, lease)
+            if unmet is None:
+                fitting.append(stock)
+            else:
+                misfits.append(unmet)
+        return Candidates(tuple(fitting), tuple(misfits))
+
+    def _refuse(self, lease: Lease, candidates: Candidates) -> Iterator[Action]:
+        """Break what no configured blueprint could ever satisfy.
+
+        Another master may have blueprints that this one has not, so each judges its own leases.
+        """
+        if lease.master not in (None, self._survey.world.master):
+            self._waiting.append((lease, candidates, None))
+            return
+        self._survey.ending.add(lease.id)
+        sentences = [misfit.sentence(self._survey.now) for misfit in candidates.misfits]
+        allowed = f" among {', '.join(lease.blueprints)}" if lease.blueprints else ""
+        nothing = f"no configured blueprint{allowed} provides a {lease.type}"
+        yield BreakLease(lease, "; ".join(sentences) or nothing)
+
+    def _free_slot(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        for stock in candidates.fitting:
+            if stock.out_of_service is not None:
+                continue
+            for group in stock.free.values():
+                if group.heap and meets(group.labels, lease.requires):
+                    resource, slot = stock.take_slot(group)
+                    self._survey.moving.add(resource.id)
+                    activate = not stock.blueprint.prepares
+                    return AcquireLease(lease, resource, slot, activate), None
+        return None
+
+    def _coming_slot(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        for stock in candidates.fitting:
+            if stock.out_of_service is not None:
+                continue
+            coming = stock.promise(lease.requires)
+            if coming is not None:
+                return None, _booting(stock, coming)
+        return None
+
+    def _build(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        for stock in candidates.fitting:
+            if stock.has_room:
+                labels = labels_to_build(stock.blueprint, lease.requires)
+                action = BuildResource(
+                    stock.blueprint.name, stock.take_place(labels), labels, lease.id
+                )
+                coming = stock.promise(lease.requires)
+                return action, _booting(stock, coming) if coming is not None else None
+        return None
+
+    def _reclaim(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        """Make room where only the limit is in the way: at most one resource for each lease."""
+        for stock in candidates.fitting:
+            if stock.is_full and stock.ending:
+                resource = stock.ending.pop(0)
+                return None, Reclaiming(blueprint=stock.blueprint.name, resource=resource.id)
+        for stock in candidates.fitting:
+            if not stock.is_full:
+                continue
+            for resource in stock.least_recently_used():
+                del stock.idle[resource.id]
+                self._survey.moving.add(resource.id)
+                reason = f"it is reclaimed for lease {lease.id}"
+                return (
+                    SettleResource(resource, ResourceEvent.RELEASE, reason),
+                    Reclaiming(blueprint=stock.blueprint.name, resource=resource.id),
+                )
+        return None
+
+
+def _booting(stock: Stock, coming: Coming) -> Booting:
+    return Booting(
+        blueprint=stock.blueprint.name,
+        resource=coming.resource.id if coming.resource is not None else None,
+        since=coming.since,
+        boot_timeout=stock.blueprint.boot_timeout,
+    )
+
+
+def _combine(
+    candidates: Candidates, own: Reason | None, general: dict[str, Reason | None]
+) -> tuple[Reason, ...]:
+    reasons: list[Reason] = []
+    for stock in candidates.fitting:
+        if own is not None and own.blueprint == stock.blueprint.name:
+            reasons.append(own)
+        elif (reason := general[stock.blueprint.name]) is not None:
+            reasons.append(reason)
+    return (*reasons, *candidates.misfits)

@@ -1,0 +1,83 @@
+"""The world, indexed once for the planner, and the notes it takes while it plans."""
+
+from __future__ import annotations
+
+from buildbot_drydock.model import (
+    Blueprint,
+    Call,
+    CallKey,
+    Inventory,
+    Lease,
+    LeaseStatus,
+    Resource,
+    ResourceStatus,
+    World,
+)
+
+_NEVER_CALLED = Call()
+_NEVER_LISTED = Inventory(asked_at=float("-inf"), error="it was not listed yet")
+ENDED = (ResourceStatus.RELEASED, ResourceStatus.BROKEN)
+LIVING = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
+
+
+class Survey:
+    """Look-ups over one world. ``wake`` collects when the next turn is due at the latest."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.now = world.now
+        self.blueprints = {blueprint.name: blueprint for blueprint in world.blueprints}
+        self.resources = {resource.id: resource for resource in world.resources}
+        self.of_blueprint: dict[str, list[Resource]] = {name: [] for name in self.blueprints}
+        for resource in world.resources:
+            self.of_blueprint.setdefault(resource.blueprint, []).append(resource)
+        self.on_resource: dict[int, list[Lease]] = {}
+        for lease in world.leases:
+            if lease.resource is not None:
+                self.on_resource.setdefault(lease.resource, []).append(lease)
+        self.wake_at: float | None = None
+        self.ending: set[int] = set()  # leases that this plan ends
+        self.moving: set[int] = set()  # resources that this plan moves or gives to a lease
+        self.failing: set[int] = set()  # resources that this plan breaks
+
+    def wake(self, at: float) -> None:
+        """Ask for a turn at *at*; times that have passed are what this plan deals with."""
+        if at > self.now and (self.wake_at is None or at < self.wake_at):
+            self.wake_at = at
+
+    def inventory(self, blueprint: str) -> Inventory:
+        return self.world.inventories.get(blueprint, _NEVER_LISTED)
+
+    def call(self, verb: str, blueprint: str, subject: str = "") -> Call:
+        return self.world.calls.get(CallKey(verb, blueprint, subject), _NEVER_CALLED)
+
+    def may_call(self, verb: str, blueprint: str, subject: str = "") -> bool:
+        """Tell whether a call is neither under way nor to be put off."""
+        call = self.call(verb, blueprint, subject)
+        if call.running:
+            return False
+        self.wake(call.retry_at)
+        return call.retry_at <= self.now
+
+    def blueprint_of(self, resource: Resource) -> Blueprint | None:
+        """Return the blueprint, unless it is another master's."""
+        return self.blueprints.get(resource.blueprint)
+
+    def host_is_gone(self, resource: Resource) -> bool:
+        """Tell whether the provider was told to destroy, and no longer lists, the host.
+
+        The listing must have been asked for late enough to show what had been created: a new host
+        may be missing from listings for a while.
+        """
+        blueprint = self.blueprint_of(resource)
+        if blueprint is None or resource.status not in ENDED:
+            return False
+        inventory = self.inventory(blueprint.name)
+        destroyed = self.call("destroy", blueprint.name, resource.token)
+        return (
+            inventory.known
+            and resource.token not in inventory.hosts
+            and destroyed.succeeded_at is not None
+            and inventory.asked_at >= destroyed.succeeded_at
+            and inventory.asked_at >= resource.since + blueprint.listing_delay
+        )

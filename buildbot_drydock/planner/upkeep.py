@@ -1,0 +1,229 @@
+"""Bring each lease, each resource and each host one step closer together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from buildbot_drydock.actions import (
+    Action,
+    BreakLease,
+    CloseLease,
+    CreateHost,
+    DestroyHost,
+    DestroyStray,
+    PrepareLease,
+    ReleaseLease,
+    ReturnLease,
+    SettleResource,
+    VacateLease,
+)
+from buildbot_drydock.lifecycle import MOST_RETURNS, ResourceEvent
+from buildbot_drydock.model import (
+    Blueprint,
+    Health,
+    Lease,
+    LeaseStatus,
+    Resource,
+    ResourceStatus,
+)
+from buildbot_drydock.planner.survey import ENDED, LIVING, Survey
+from buildbot_drydock.policy import DESTROY_AGAIN_SECONDS, MOST_CALL_FAILURES, keeper
+
+
+def see_to_leases(survey: Survey) -> Iterator[Action]:
+    """End leases whose time is over or whose resource is lost; clean up after ended ones."""
+    for lease in survey.world.leases:
+        if lease.status in LIVING:
+            action = _overdue(survey, lease) or _on_its_resource(survey, lease)
+            if isinstance(action, BreakLease | ReleaseLease | ReturnLease):
+                survey.ending.add(lease.id)
+        else:
+            action = _after_its_end(survey, lease)
+        if action is not None:
+            yield action
+
+
+def _overdue(survey: Survey, lease: Lease) -> Action | None:
+    if lease.expires_at is not None:
+        if lease.expires_at <= survey.now:
+            return BreakLease(lease, "its holder stopped renewing it")
+        survey.wake(lease.expires_at)
+    if lease.until is not None:
+        if lease.until <= survey.now:
+            return ReleaseLease(lease, "its time is over")
+        survey.wake(lease.until)
+    return None
+
+
+def _on_its_resource(survey: Survey, lease: Lease) -> Action | None:
+    if lease.resource is None:
+        return None
+    resource = survey.resources.get(lease.resource)
+    if resource is None or resource.status in ENDED:
+        why = resource.reason if resource is not None else "it was destroyed"
+        return _lost(lease, f"resource {lease.resource} was lost: {why}")
+    if lease.status is LeaseStatus.ACQUIRED and survey.blueprint_of(resource) is not None:
+        preparing = survey.call("prepare", resource.blueprint, lease.tag)
+        if preparing.failures >= MOST_CALL_FAILURES:
+            return BreakLease(lease, f"it could not be prepared: {preparing.error}")
+        if survey.may_call("prepare", resource.blueprint, lease.tag):
+            return PrepareLease(lease, resource)
+    return None
+
+
+def _lost(lease: Lease, reason: str) -> Action:
+    """A lease goes back to the pool as long as its holder never had the resource."""
+    if lease.status is LeaseStatus.ACTIVE:
+        return BreakLease(lease, reason)
+    if len(lease.returns) + 1 >= MOST_RETURNS:
+        return BreakLease(lease, "; ".join([*lease.returns, reason]))
+    return ReturnLease(lease, reason)
+
+
+def _after_its_end(survey: Survey, lease: Lease) -> Action | None:
+    resource = survey.resources.get(lease.resource) if lease.resource is not None else None
+    if resource is None:
+        return CloseLease(lease)
+    blueprint = survey.blueprint_of(resource)
+    if blueprint is None:
+        return None  # the master that has this blueprint sees to it
+    if resource.status in ENDED:
+        return CloseLease(lease) if survey.host_is_gone(resource) else None
+    if not blueprint.vacates:
+        return CloseLease(lease)
+    if survey.may_call("vacate", blueprint.name, lease.tag):
+        return VacateLease(lease, resource)
+    return None
+
+
+def see_to_resources(survey: Survey) -> Iterator[Action]:
+    """Follow what the providers say of each host."""
+    for resource in survey.world.resources:
+        blueprint = survey.blueprint_of(resource)
+        if blueprint is None:
+            continue
+        match resource.status:
+            case ResourceStatus.PENDING:
+                action = _pending(survey, blueprint, resource)
+            case ResourceStatus.ACTIVE:
+                action = _active(survey, blueprint, resource)
+            case _:
+                action = _ended(survey, blueprint, resource)
+        if action is not None:
+            survey.moving.add(resource.id)
+            if isinstance(action, SettleResource) and action.event is ResourceEvent.BREAK:
+                survey.failing.add(resource.id)
+            yield action
+
+
+def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    inventory = survey.inventory(blueprint.name)
+    hosts = inventory.hosts.get(resource.token)
+    if hosts:
+        host = keeper(hosts, resource)
+        if host.health is Health.READY:
+            return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
+        if host.health is Health.FAILING:
+            reason = f"its host failed to start: {host.reason or 'no reason given'}"
+            return _launch_failed(resource, reason)
+    deadline = resource.since + blueprint.boot_timeout
+    if deadline <= survey.now and inventory.known:
+        return _launch_failed(
+            resource, f"its host took over {blueprint.boot_timeout:.0f} s to boot"
+        )
+    survey.wake(deadline)
+    if hosts:
+        return None
+    return _ask_for_host(survey, blueprint, resource)
+
+
+def _launch_failed(resource: Resource, reason: str) -> Action:
+    return SettleResource(resource, ResourceEvent.BREAK, reason, launch_failed=True)
+
+
+def _ask_for_host(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    """Ask for a host that is not listed, unless it was asked for and could not be listed yet."""
+    asked = survey.call("create", blueprint.name, resource.token)
+    inventory = survey.inventory(blueprint.name)
+    if asked.succeeded_at is not None:
+        listed_from = asked.succeeded_at + blueprint.listing_delay
+        if not inventory.known or inventory.asked_at <= listed_from:
+            return None
+    if survey.may_call("create", blueprint.name, resource.token):
+        return CreateHost(resource)
+    return None
+
+
+def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    inventory = survey.inventory(blueprint.name)
+    if not inventory.known:
+        return None
+    hosts = inventory.hosts.get(resource.token)
+    if not hosts:
+        if inventory.asked_at > resource.since + blueprint.listing_delay:
+            return SettleResource(resource, ResourceEvent.BREAK, "its host has gone")
+        return None
+    host = keeper(hosts, resource)
+    if host.health is Health.FAILING:
+        return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
+    return _unvacated(survey, blueprint, resource)
+
+
+def _unvacated(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    """Give up a resource that cannot be cleaned up, once no living lease would suffer."""
+    leases = survey.on_resource.get(resource.id, ())
+    if any(lease.status in LIVING for lease in leases):
+        return None
+    for lease in leases:
+        vacating = survey.call("vacate", blueprint.name, lease.tag)
+        if vacating.failures >= MOST_CALL_FAILURES:
+            reason = f"what lease {lease.id} left on it could not be ended: {vacating.error}"
+            return SettleResource(resource, ResourceEvent.BREAK, reason)
+    return None
+
+
+def _ended(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    if survey.host_is_gone(resource):
+        if resource.id in survey.on_resource:
+            return None  # its leases are closed first
+        return SettleResource(resource, ResourceEvent.GONE, "its provider has nothing left of it")
+    destroyed = survey.call("destroy", blueprint.name, resource.token)
+    again = (destroyed.succeeded_at or 0.0) + DESTROY_AGAIN_SECONDS
+    if destroyed.succeeded_at is not None and again > survey.now:
+        survey.wake(again)
+        return None
+    if survey.may_call("destroy", blueprint.name, resource.token):
+        return DestroyHost(resource)
+    return None
+
+
+def sweep(survey: Survey) -> Iterator[Action]:
+    """Destroy hosts that no living row accounts for, and twins of those that one does."""
+    living = {resource.token: resource for resource in survey.world.resources}
+    for blueprint in survey.world.blueprints:
+        inventory = survey.inventory(blueprint.name)
+        if not inventory.known:
+            continue
+        for token, hosts in sorted(inventory.hosts.items()):
+            resource = living.get(token)
+            if resource is None:
+                reason = "no living resource accounts for it"
+                yield from _destroy_stray(survey, blueprint, token, "", reason)
+            elif len(hosts) > 1 and resource.status not in ENDED:
+                kept = keeper(hosts, resource)
+                for host in hosts:
+                    if host is not kept:
+                        reason = f"it is a twin of resource {resource.id}"
+                        yield from _destroy_stray(survey, blueprint, token, host.identity, reason)
+
+
+def _destroy_stray(
+    survey: Survey, blueprint: Blueprint, token: str, identity: str, reason: str
+) -> Iterator[Action]:
+    subject = f"{token} {identity}".rstrip()
+    destroyed = survey.call("destroy-stray", blueprint.name, subject)
+    again = (destroyed.succeeded_at or 0.0) + DESTROY_AGAIN_SECONDS
+    if destroyed.succeeded_at is not None and again > survey.now:
+        survey.wake(again)
+    elif survey.may_call("destroy-stray", blueprint.name, subject):
+        yield DestroyStray(blueprint.name, token, identity, reason)

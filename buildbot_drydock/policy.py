@@ -1,0 +1,155 @@
+"""The small decisions: what fits, what goes first, how long to back off, what to keep.
+
+Pure functions of values. ``planner`` puts them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from buildbot_drydock.model import (
+    Blueprint,
+    BlueprintState,
+    Health,
+    Labels,
+    Lease,
+    Mode,
+    Observed,
+    Resource,
+)
+from buildbot_drydock.reasons import (
+    BackingOff,
+    DoesNotFit,
+    Misconfigured,
+    OutOfService,
+    Probing,
+    Reason,
+)
+
+# A host that was told to go is told again after this many seconds, if it is still listed.
+DESTROY_AGAIN_SECONDS: Final = 60.0
+# A lease whose set-up or clean-up failed this often in a row is given up.
+MOST_CALL_FAILURES: Final = 5
+# A misconfigured blueprint is tried again after this many seconds: it may have been mended outside.
+MISCONFIGURED_RETRY_SECONDS: Final = 600.0
+
+
+def backoff_seconds(failures: int, *, uniform: float, at_least: float = 0.0) -> float:
+    """Return how long to wait after *failures* in a row: 2 s, doubling up to 5 min.
+
+    *uniform* is a random number in [0, 1), which spreads the waits over their upper half, so that
+    masters and blueprints that failed together do not return together.
+    """
+    longest = min(300.0, 2.0 ** min(failures, 10))
+    return max(at_least, longest * (0.5 + 0.5 * uniform))
+
+
+def order_of_service(lease: Lease) -> tuple[int, float, int]:
+    """Sort key of waiting leases: oldest first within priority."""
+    return (-lease.priority, lease.requested_at, lease.id)
+
+
+def misfit(blueprint: Blueprint, lease: Lease) -> DoesNotFit | None:
+    """Return the first requirement that *blueprint* can never meet, if there is one."""
+    for label, wanted in sorted(lease.requires.items()):
+        fixed = blueprint.labels.get(label)
+        offered = (fixed,) if fixed is not None else blueprint.choices.get(label, ())
+        if wanted not in offered:
+            return DoesNotFit(
+                blueprint=blueprint.name, label=label, wanted=wanted, offered=tuple(offered)
+            )
+    return None
+
+
+def meets(labels: Labels, requires: Labels) -> bool:
+    """Tell whether a resource with *labels* satisfies *requires*."""
+    return all(labels.get(label) == wanted for label, wanted in requires.items())
+
+
+def labels_to_build(blueprint: Blueprint, requires: Labels) -> Labels:
+    """Return the labels of a new resource that is to satisfy *requires*."""
+    chosen = {
+        label: requires.get(label, offered[0]) for label, offered in blueprint.choices.items()
+    }
+    return {**chosen, **blueprint.labels}
+
+
+def out_of_service(blueprint: Blueprint, now: float) -> OutOfService | None:
+    """Return why *blueprint* takes no leases at all, if it does not."""
+    if blueprint.retired:
+        return OutOfService(
+            blueprint=blueprint.name,
+            mode="retired",
+            by="",
+            until=None,
+            why="it is no longer configured",
+        )
+    state = blueprint.state
+    mode = state.mode_at(now)
+    if mode is Mode.ENABLED:
+        return None
+    return OutOfService(
+        blueprint=blueprint.name,
+        mode=mode.value,
+        by=state.mode_author,
+        until=state.mode_until,
+        why=state.mode_reason,
+    )
+
+
+def no_launch(blueprint: Blueprint, *, booting: int, now: float) -> Reason | None:
+    """Return why *blueprint* may not start another host now, its limit apart.
+
+    *booting* is how many of its hosts are on their way.
+    """
+    state = blueprint.state
+    if state.retry_at is not None and state.retry_at > now:
+        if state.misconfigured:
+            return Misconfigured(
+                blueprint=blueprint.name, error=state.last_error, retry_at=state.retry_at
+            )
+        return BackingOff(
+            blueprint=blueprint.name,
+            failures=state.failures,
+            retry_at=state.retry_at,
+            error=state.last_error,
+        )
+    if budget_spent(blueprint, state) and booting:
+        return Probing(
+            blueprint=blueprint.name,
+            failures=state.failures,
+            budget=blueprint.failure_budget,
+            error=state.last_error,
+        )
+    return None
+
+
+def budget_spent(blueprint: Blueprint, state: BlueprintState) -> bool:
+    return state.misconfigured or state.failures >= blueprint.failure_budget
+
+
+def worn_out(blueprint: Blueprint, resource: Resource, now: float) -> str | None:
+    """Return why *resource* takes no further lease, if it does not."""
+    if blueprint.max_uses is not None and resource.uses >= blueprint.max_uses:
+        return f"it served {resource.uses} leases, as many as it may"
+    if blueprint.max_age is not None and now >= resource.created_at + blueprint.max_age:
+        return f"it is older than {blueprint.max_age:.0f} s"
+    return None
+
+
+def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed:
+    """Of the hosts that bear one token, return the one that counts.
+
+    That is the one the row remembers; otherwise the readiest, then the oldest.
+    """
+    order = {Health.READY: 0, Health.STARTING: 1, Health.FAILING: 2}
+    return min(
+        hosts,
+        key=lambda host: (
+            host.identity != resource.identity,
+            order[host.health],
+            host.created_at or 0.0,
+            host.identity,
+        ),
+    )

@@ -1,0 +1,282 @@
+"""Make provider calls, beside the turn. Nothing else calls a provider's verbs.
+
+A call that is slow, hangs or fails holds up nothing but what it is about. Its outcome is written
+down and wakes the loop. Each is bounded by one time limit, and none is made twice at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar, cast
+
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.logger import Logger
+from typing_extensions import assert_never
+
+from buildbot_drydock import events
+from buildbot_drydock.calls import CallLog
+from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
+from buildbot_drydock.interfaces import HostSpec, Prepares, Provider, ReactorTime, Store, Vacates
+from buildbot_drydock.launches import Launches
+from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
+from buildbot_drydock.model import (
+    Call,
+    CallKey,
+    Inventory,
+    Lease,
+    LeaseStatus,
+    Observed,
+    Resource,
+)
+
+T = TypeVar("T")
+
+
+class ProviderCalls:
+    """The provider calls of one master, with their latest inventories and outcomes.
+
+    *providers* may gain and lose entries while calls are under way.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        store: Store,
+        providers: Mapping[str, Provider],
+        calls: CallLog,
+        launches: Launches,
+        *,
+        clock: ReactorTime,
+        wake: Callable[[], None],
+        lease_changed: Callable[[Lease], None],
+        limit_seconds: float = 300.0,
+    ) -> None:
+        self._store = store
+        self._providers = providers
+        self._calls = calls
+        self._launches = launches
+        self._clock = clock
+        self._wake = wake
+        self._lease_changed = lease_changed
+        self._limit_seconds = limit_seconds
+        self._inventories: dict[str, Inventory] = {}
+        self._under_way: set[Deferred[None]] = set()
+
+    def inventories(self) -> Mapping[str, Inventory]:
+        return dict(self._inventories)
+
+    def snapshot(self) -> Mapping[CallKey, Call]:
+        return self._calls.snapshot()
+
+    def forget_all_but(self, resources: tuple[Resource, ...], leases: tuple[Lease, ...]) -> None:
+        """Drop the memory of calls about what is no more."""
+        tokens = {resource.token for resource in resources}
+        for inventory in self._inventories.values():
+            tokens.update(inventory.hosts)
+        self._calls.forget(tokens=tokens, tags={lease.tag for lease in leases})
+
+    def abandon(self) -> None:
+        """Stop waiting for all calls, as this master stops. What they began, another turn ends."""
+        for call in list(self._under_way):
+            call.cancel()
+
+    # --- the verbs -----------------------------------------------------------------------------
+
+    def list_hosts(self, blueprint: str) -> None:
+        self._start(CallKey("inventory", blueprint), self._list_hosts)
+
+    def create(self, resource: Resource) -> None:
+        key = CallKey("create", resource.blueprint, resource.token)
+        self._start(key, lambda key: self._create(key, resource))
+
+    def destroy(self, resource: Resource) -> None:
+        key = CallKey("destroy", resource.blueprint, resource.token)
+        self._start(key, lambda key: self._destroy(key, resource))
+
+    def destroy_stray(self, blueprint: str, token: str, identity: str, reason: str) -> None:
+        key = CallKey("destroy-stray", blueprint, f"{token} {identity}".rstrip())
+        self._start(key, lambda key: self._destroy_stray(key, token, identity, reason))
+
+    def prepare(self, lease: Lease, resource: Resource) -> None:
+        key = CallKey("prepare", resource.blueprint, lease.tag)
+        self._start(key, lambda key: self._prepare(key, lease, resource))
+
+    def vacate(self, lease: Lease, resource: Resource) -> None:
+        key = CallKey("vacate", resource.blueprint, lease.tag)
+        self._start(key, lambda key: self._vacate(key, lease, resource))
+
+    # --- what each does, and what becomes of its failure ----------------------------------------
+
+    async def _list_hosts(self, key: CallKey) -> None:
+        before = self._inventories.get(key.blueprint, Inventory(asked_at=float("-inf")))
+        asked_at = self._clock.seconds()
+        try:
+            listed = await self._limited(self._providers[key.blueprint].inventory())
+        except DrydockError as error:
+            self._inventories[key.blueprint] = replace(before, error=str(error))
+            await self._failed(key, error)
+            return
+        except Exception as error:  # noqa: BLE001 - a provider's bug must not stop the others
+            self.log.failure("listing the hosts of {blueprint}", blueprint=key.blueprint)
+            self._inventories[key.blueprint] = replace(before, error=repr(error))
+            await self._failed(key, RetryLater(repr(error)))
+            return
+        hosts: dict[str, tuple[Observed, ...]] = {}
+        for host in listed:
+            hosts[host.token] = (*hosts.get(host.token, ()), host)
+        self._inventories[key.blueprint] = Inventory(asked_at=asked_at, hosts=hosts)
+        self._calls.succeed(key, asked_at)
+
+    async def _create(self, key: CallKey, resource: Resource) -> None:
+        begun_at = self._clock.seconds()
+        spec = HostSpec(labels=resource.labels, place=resource.place)
+        try:
+            await self._limited(self._providers[key.blueprint].create(resource.token, spec))
+        except DrydockError as error:
+            await self._failed(key, error)
+            await self._not_created(resource, error)
+        except Exception as error:  # noqa: BLE001 - it breaks only the row it concerns
+            self.log.failure("creating {token}", token=resource.token)
+            await self._break_resource(resource, repr(error))
+            await self._launches.failed(key.blueprint, repr(error))
+            self._calls.fail(key, repr(error), now=self._clock.seconds())
+        else:
+            self._calls.succeed(key, begun_at)
+
+    async def _not_created(self, resource: Resource, error: DrydockError) -> None:
+        text = str(error)
+        match error.disposition:
+            case Disposition.RETRY:
+                after = error.after if isinstance(error, RetryLater) else 0.0
+                await self._launches.refused(resource.blueprint, text, after=after)
+            case Disposition.ELSEWHERE:
+                await self._launches.refused(resource.blueprint, text)
+                record = events.ResourceReleased(reason=text)
+                await self._store.move_resource(
+                    resource, ResourceEvent.RELEASE, record, reason=text
+                )
+            case Disposition.STOP:
+                await self._launches.misconfigured(resource.blueprint, text)
+                await self._break_resource(resource, text)
+            case Disposition.REJECT:
+                await self._break_resource(resource, text)
+                await self._reject(resource, text)
+            case Disposition.CRASH:
+                raise error
+            case _:
+                assert_never(error.disposition)
+
+    async def _reject(self, resource: Resource, reason: str) -> None:
+        """Break the lease whose request can never succeed; a warm resource counts as failed."""
+        asker = (
+            await self._store.lease(resource.built_for) if resource.built_for is not None else None
+        )
+        if asker is not None and asker.status is LeaseStatus.PENDING:
+            await self._break_lease(asker, reason)
+        else:
+            await self._launches.failed(resource.blueprint, reason)
+
+    async def _destroy(self, key: CallKey, resource: Resource) -> None:
+        provider = self._providers[key.blueprint]
+        await self._repeatable(key, provider.destroy(resource.token))
+
+    async def _destroy_stray(self, key: CallKey, token: str, identity: str, reason: str) -> None:
+        record = events.StrayDestroyed(token=token, identity=identity, reason=reason)
+        await self._store.record(record, blueprint=key.blueprint)
+        await self._repeatable(key, self._providers[key.blueprint].destroy(token, identity))
+
+    async def _prepare(self, key: CallKey, lease: Lease, resource: Resource) -> None:
+        provider = self._providers[key.blueprint]
+        assert isinstance(provider, Prepares)
+        begun_at = self._clock.seconds()
+        try:
+            await self._limited(provider.prepare(resource, lease))
+        except DrydockError as error:
+            await self._failed(key, error)
+            if error.disposition is Disposition.REJECT:
+                await self._break_lease(lease, str(error))
+        except Exception as error:  # noqa: BLE001 - it breaks only the row it concerns
+            self.log.failure("preparing {tag}", tag=lease.tag)
+            self._calls.fail(key, repr(error), now=self._clock.seconds())
+            await self._break_lease(lease, repr(error))
+        else:
+            active = await self._store.move_lease(
+                lease, LeaseEvent.ACTIVATE, events.LeaseActivated()
+            )
+            self._calls.succeed(key, begun_at)
+            if active is not None:
+                self._lease_changed(active)
+
+    async def _vacate(self, key: CallKey, lease: Lease, resource: Resource) -> None:
+        provider = self._providers[key.blueprint]
+        assert isinstance(provider, Vacates)
+        if await self._repeatable(key, provider.vacate(resource, lease)):
+            closed = await self._store.move_lease(lease, LeaseEvent.VACATE, events.LeaseDestroyed())
+            if closed is not None:
+                self._lease_changed(closed)
+
+    # --- what they share -------------------------------------------------------------------------
+
+    def _start(
+        self, key: CallKey, work: Callable[[CallKey], Coroutine[Deferred[Any], Any, None]]
+    ) -> None:
+        if key.blueprint not in self._providers or not self._calls.begin(key):
+            return
+        call = Deferred.fromCoroutine(work(key))
+        self._under_way.add(call)
+        call.addErrback(self._bug, key)
+        call.addBoth(self._ended, call)
+
+    def _bug(self, failure: Any, key: CallKey) -> None:
+        if failure.check(CancelledError) is None:
+            self.log.failure(
+                "{verb} of {blueprint}", failure, verb=key.verb, blueprint=key.blueprint
+            )
+        self._calls.fail(key, repr(failure.value), now=self._clock.seconds())
+
+    def _ended(self, _: object, call: Deferred[None]) -> None:
+        self._under_way.discard(call)
+        self._wake()
+
+    async def _repeatable(self, key: CallKey, call: Coroutine[Any, Any, None]) -> bool:
+        """Make a call whose every failure means no more than: again, later."""
+        begun_at = self._clock.seconds()
+        try:
+            await self._limited(call)
+        except DrydockError as error:
+            await self._failed(key, error)
+            return False
+        except Exception as error:  # noqa: BLE001 - a provider's bug must not stop the others
+            self.log.failure("{verb} of {blueprint}", verb=key.verb, blueprint=key.blueprint)
+            await self._failed(key, RetryLater(repr(error)))
+            return False
+        self._calls.succeed(key, begun_at)
+        return True
+
+    def _limited(self, call: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        limit = self._limit_seconds
+
+        def say_so(outcome: Any, _: float) -> Any:
+            outcome.trap(CancelledError, TimeoutError)
+            raise RetryLater(f"the provider gave no answer within {limit:.0f} s")
+
+        return Deferred.fromCoroutine(call).addTimeout(limit, cast(Any, self._clock), say_so)
+
+    async def _failed(self, key: CallKey, error: DrydockError) -> None:
+        after = error.after if isinstance(error, RetryLater) else 0.0
+        call = self._calls.fail(key, str(error), now=self._clock.seconds(), after=after)
+        if call.failures & (call.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: not each one
+            record = events.CallFailed(verb=key.verb, error=str(error), failures=call.failures)
+            await self._store.record(record, blueprint=key.blueprint)
+
+    async def _break_resource(self, resource: Resource, reason: str) -> None:
+        record = events.ResourceBroken(reason=reason)
+        await self._store.move_resource(resource, ResourceEvent.BREAK, record, reason=reason)
+
+    async def _break_lease(self, lease: Lease, reason: str) -> None:
+        record = events.LeaseBroken(reason=reason)
+        broken = await self._store.move_lease(lease, LeaseEvent.BREAK, record, reason=reason)
+        if broken is not None:
+            self._lease_changed(broken)
