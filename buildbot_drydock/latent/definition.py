@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import pydantic
 
 from buildbot_drydock.interfaces import Prepares, Provider, Vacates
-from buildbot_drydock.latent.problems import Conflict, Fields, Problem, examine, name_problem, unit
+from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, unit
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force
 from buildbot_drydock.model import Blueprint, BlueprintState, Placement
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CommonFields", "Conflict", "Definition", "Problem", "Surroundings"]
 
-LONGEST_NAME = 64  # it becomes part of slot lock keys
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,62}")
 
 
@@ -40,8 +39,9 @@ def label_text(value: object) -> str:
     raise ValueError("a label's value is a text, a whole number, True or False")
 
 
-def _label_key(value: str) -> str:
-    if not _LABEL.fullmatch(value):
+def label_key(value: object) -> str:
+    """Return a label's name. Raises ``ValueError`` if it can't be one."""
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
         raise ValueError("a label's name has up to 63 letters, digits and any of '_ . / : -'")
     return value
 
@@ -54,7 +54,7 @@ def _entry(value: object) -> object:
     return value.arguments if isinstance(value, Schedule) else value
 
 
-LabelKey = Annotated[str, pydantic.AfterValidator(_label_key)]
+LabelKey = Annotated[str, pydantic.BeforeValidator(label_key)]
 LabelValue = Annotated[str, pydantic.BeforeValidator(label_text)]
 Offers = Annotated[
     tuple[LabelValue, ...], pydantic.BeforeValidator(_sequence), pydantic.Field(min_length=1)
@@ -230,42 +230,22 @@ class Surroundings:
     uniform: Callable[[], float]  # random, in [0, 1)
 
 
-class Definition:
-    """A blueprint as configured. Subclasses are the kinds.
+class Definition(Declaration):
+    """A blueprint as configured. Subclasses are the kinds."""
 
-    Bad values don't raise: ``problems`` holds all that is wrong, and ``Drydock`` reports them.
-    """
-
+    subject = "blueprint"
+    longest_name = 64  # it becomes part of slot lock keys
     kind: ClassVar[str]  # as in tables, events and documents
     fields_class: ClassVar[type[CommonFields]] = CommonFields
     provider_class: ClassVar[type]
     provides: ClassVar[str] = "host"  # the type of resource, as leases ask for it
 
-    def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
-        self.name = name if isinstance(name, str) else repr(name)
-        self.arguments = arguments
-        problems = []
-        if wrong := name_problem(name, subject="blueprint", longest=LONGEST_NAME):
-            problems.append(wrong)
-        if unnamed:
-            problems.append(
-                Problem(
-                    self.name,
-                    "name",
-                    f"more than the name is given without saying which field it is: {unnamed!r}",
-                    "write all fields but the name as field=value",
-                )
-            )
-        self._fields, found = examine(
-            self.fields_class, arguments, subject="blueprint", name=self.name
-        )
-        self.problems: tuple[Problem, ...] = (*problems, *found)
-
     @property
     def fields(self) -> CommonFields:
         """The validated fields; there are none if there are problems."""
-        assert self._fields is not None, [problem.sentence() for problem in self.problems]
-        return self._fields
+        fields = super().fields
+        assert isinstance(fields, CommonFields)
+        return fields
 
     def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
         """Return what the planner needs to know, as the schedule has it at *now*."""
@@ -297,18 +277,3 @@ class Definition:
     def provider(self, surroundings: Surroundings) -> Provider:
         """Return what builds and destroys the hosts. Called when the service starts."""
         raise NotImplementedError
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Definition) or type(self) is not type(other):
-            return NotImplemented
-        if self.name != other.name or self.problems != other.problems:
-            return False
-        if self._fields is None:
-            return self.arguments == other.arguments
-        return self._fields == other._fields
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.name))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r})"

@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pydantic
 from pydantic_core import ErrorDetails
@@ -88,24 +88,74 @@ def examine(
     return fields, tuple(problems)
 
 
-def name_problem(name: object, *, subject: str, longest: int) -> Problem | None:
-    """Say what is wrong with a name that becomes part of keys in the database."""
-    shown = name if isinstance(name, str) else repr(name)
-    if not isinstance(name, str):
-        message = f"the name is {name!r}, which is not a text"
-    elif not name:
-        message = "the name is empty"
-    elif len(name) > longest:
-        message = f"the name has {len(name)} characters, {longest} are allowed"
-    elif not NAME.fullmatch(name):
-        message = f"the name {name!r} is not an identifier"
-    else:
-        return None
-    remedy = (
-        f"use at most {longest} letters, digits, '_' and '-', beginning with a letter or '_', "
-        "such as 'linux'"
-    )
-    return Problem(shown, "name", message, remedy, subject)
+class Declaration:
+    """Something with a name and fields, as written in master.cfg.
+
+    Bad values don't raise: ``problems`` holds all that is wrong. Two declarations are equal if they
+    are of one class and say the same, which is how a reconfig sees what has changed.
+    """
+
+    subject: ClassVar[str]  # what it is called in sentences
+    longest_name: ClassVar[int]  # characters
+    fields_class: ClassVar[type[Fields]]
+
+    def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
+        self.name = name if isinstance(name, str) else repr(name)
+        self.arguments = arguments
+        self._fields, found = examine(
+            self.fields_class, arguments, subject=self.subject, name=self.name
+        )
+        self.problems = (*self._name_problems(name), *self._unnamed_problems(unnamed), *found)
+
+    @property
+    def fields(self) -> Fields:
+        """The validated fields; there are none if there are problems."""
+        assert self._fields is not None, [problem.sentence() for problem in self.problems]
+        return self._fields
+
+    def problem(self, field: str, message: str, remedy: str) -> Problem:
+        return Problem(self.name, field, message, remedy, self.subject)
+
+    def _name_problems(self, name: object) -> Iterator[Problem]:
+        if not isinstance(name, str):
+            message = f"the name is {name!r}, which is not a text"
+        elif not name:
+            message = "the name is empty"
+        elif len(name) > self.longest_name:
+            message = f"the name has {len(name)} characters, {self.longest_name} are allowed"
+        elif not NAME.fullmatch(name):
+            message = f"the name {name!r} is not an identifier"
+        else:
+            return
+        yield self.problem(
+            "name",
+            message,
+            f"use at most {self.longest_name} letters, digits, '_' and '-', beginning with a "
+            "letter or '_', such as 'linux'",
+        )
+
+    def _unnamed_problems(self, unnamed: tuple[object, ...]) -> Iterator[Problem]:
+        if unnamed:
+            yield self.problem(
+                "name",
+                f"more than the name is given without saying which field it is: {unnamed!r}",
+                "write all fields but the name as field=value",
+            )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Declaration) or type(self) is not type(other):
+            return NotImplemented
+        if self.name != other.name or self.problems != other.problems:
+            return False
+        if self._fields is None:
+            return self.arguments == other.arguments
+        return self._fields == other._fields
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
 
 def expectation(schema: Mapping[str, Any]) -> str:
