@@ -22,10 +22,10 @@ LONGEST_MODULE = 500  # lines
 LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
-        *("policy", "planner"),
+        *("policy", "planner", "offers"),
     ),
     "interfaces": ("interfaces",),
-    "loop": ("calls", "provider_calls", "executor", "controller"),
+    "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
     "leases": ("leases",),
     "store": ("store",),
     "remote": ("remote",),
@@ -74,10 +74,10 @@ CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
-CHANGE_ROWS = ("executor", "provider_calls", "leases", "store", "testing")
+CHANGE_ROWS = ("executor", "provider_calls", "launches", "leases", "store", "testing")
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
-CALL_PROVIDERS = ("provider_calls", "latent", "testing")
+CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,11 @@ def imports_only_lower_layers(module: Module) -> Iterator[str]:
     for node, imported in imports(module):
         if layer is None or not is_below(imported, PACKAGE):
             continue
-        other = layer_of(imported.removeprefix(PACKAGE).removeprefix(".")) or "names"
+        within = imported.removeprefix(PACKAGE).removeprefix(".")
+        other = layer_of(within)
+        if other is None and "." in within:
+            continue  # of a module without a layer, which is reported for that
+        other = other or "names"
         if other != layer and other not in MAY_IMPORT[layer]:
             allowed = ", ".join(sorted({layer, *MAY_IMPORT[layer]}))
             yield module.problem(
@@ -231,9 +235,7 @@ def few_change_rows(module: Module) -> Iterator[str]:
     for node, verb, receiver in calls(module):
         of_a_store = verb in CHANGING_VERBS_OF_A_STORE and "store" in receiver
         if verb in CHANGING_VERBS or of_a_store:
-            yield module.problem(
-                node, f"calls {verb}(); only executor, provider_calls and leases change rows"
-            )
+            yield module.problem(node, f"changes rows by {verb}(); only {_few(CHANGE_ROWS)} do")
 
 
 def few_call_providers(module: Module) -> Iterator[str]:
@@ -245,6 +247,10 @@ def few_call_providers(module: Module) -> Iterator[str]:
             yield module.problem(
                 node, f"calls {verb}(); only provider_calls calls a provider's verbs"
             )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def has_a_docstring(module: Module) -> Iterator[str]:
@@ -283,10 +289,10 @@ class ArchitectureTests(SynchronousTestCase):
     def test_only_the_store_knows_sql_and_only_the_edge_knows_buildbot(self) -> None:
         self.check(few_know_the_library)
 
-    def test_only_executor_and_leases_change_rows(self) -> None:
+    def test_few_modules_change_rows(self) -> None:
         self.check(few_change_rows)
 
-    def test_only_one_module_calls_providers(self) -> None:
+    def test_few_modules_call_providers(self) -> None:
         self.check(few_call_providers)
 
     def test_every_module_has_a_docstring(self) -> None:
