@@ -80,7 +80,8 @@ bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
 .PHONY: dist
 dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them
 	rm -rf build/dist build/lib
-	$(BIN)/python -m build --outdir build/dist > /dev/null
+	mkdir -p build
+	$(BIN)/python -m build --outdir build/dist > build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
 	$(BIN)/python scripts/check_dist.py build/dist
 
 .PHONY: clean
