@@ -1,0 +1,24 @@
+from importlib.metadata import distribution
+
+from buildbot.plugins import util, worker
+from twisted.trial.unittest import SynchronousTestCase
+
+NAME = "buildbot-drydock"
+
+
+class EntryPointTests(SynchronousTestCase):
+    def test_every_entry_point_leads_somewhere(self) -> None:
+        points = distribution(NAME).entry_points
+        self.assertEqual(
+            {point.group for point in points},
+            {"buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util"},
+        )
+        for point in points:
+            self.assertTrue(callable(point.load()), point)
+
+    def test_buildbot_offers_our_classes_as_plugins(self) -> None:
+        from buildbot_drydock.config import Drydock
+        from buildbot_drydock.latent.worker import DrydockWorker
+
+        self.assertIs(util.Drydock, Drydock)
+        self.assertIs(worker.DrydockWorker, DrydockWorker)
