@@ -111,7 +111,26 @@ class PoolFields(Fields):
     missing_timeout: float = pydantic.Field(
         default=3600.0,
         gt=0,
-        description="How long a worker may take, from asking for a lease, until it is connected.",
+        description="How long a build waits for a lease of its worker, before it looks again.",
+        json_schema_extra=unit("seconds"),
+    )
+    login_timeout: float = pydantic.Field(
+        default=120.0,
+        gt=0,
+        description="How long a worker may take, from an active lease, until it is connected.",
+        json_schema_extra=unit("seconds"),
+    )
+    reconnect_timeout: float = pydantic.Field(
+        default=90.0,
+        gt=0,
+        description="How long a worker may take to come back, after its connection was lost or "
+        "the master restarted.",
+        json_schema_extra=unit("seconds"),
+    )
+    stop_timeout: float = pydantic.Field(
+        default=30.0,
+        gt=0,
+        description="How long each step of giving a lease back may take.",
         json_schema_extra=unit("seconds"),
     )
     max_start_attempts: int = pydantic.Field(
@@ -132,6 +151,22 @@ class PoolFields(Fields):
         default=True,
         description="Whether its leases and hosts outlive a stop of the master, to be taken up by "
         "the next start.",
+    )
+    directory: str = pydantic.Field(
+        default="worker",
+        min_length=1,
+        description="The directory on the host that workers work in. Each slot has its own below "
+        "it, which is kept from lease to lease.",
+    )
+    python: str = pydantic.Field(
+        default="",
+        description="The Python on the host that runs the worker; the master's own on its own "
+        "machine, otherwise python3, if empty.",
+    )
+    masterFQDN: str = pydantic.Field(
+        default="",
+        description="How the host reaches the master, 'name' or 'name:port'; this machine's name "
+        "if empty.",
     )
     properties: dict[str, Any] = pydantic.Field(
         default_factory=dict,
