@@ -7,12 +7,15 @@ another after it; a lost one costs the safety interval.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from buildbot_drydock.interfaces import ReactorTime
+
+# A turn that failed, for want of a database for one, is not tried again sooner unless woken.
+AFTER_A_FAILURE_SECONDS: Final = 5.0
 
 
 class Loop:
@@ -35,6 +38,7 @@ class Loop:
         self._timer: Any = None  # an IDelayedCall
         self._running: Deferred[None] | None = None
         self._woken = False
+        self._failed = False
         self._started = False
 
     def start(self) -> None:
@@ -69,6 +73,7 @@ class Loop:
     def _run(self) -> None:
         self._timer = None
         self._woken = False
+        self._failed = False
         self._running = Deferred.fromCoroutine(self._one_turn())
         self._running.addBoth(self._ended)
 
@@ -77,6 +82,7 @@ class Loop:
             again = await self._turn()
         except Exception:  # noqa: BLE001 - one turn's failure must not end the loop
             self.log.failure("a turn failed; the next one comes anyway")
+            self._failed = True
             return
         self._woken = self._woken or again
 
@@ -87,6 +93,8 @@ class Loop:
         return outcome
 
     def _until_next(self) -> float:
+        if self._failed:
+            return min(self._safety_seconds, AFTER_A_FAILURE_SECONDS)
         at = self._wake_at()
         if at is None:
             return self._safety_seconds

@@ -78,7 +78,10 @@ class ProviderCalls:
         self._calls.forget(tokens=tokens, tags={lease.tag for lease in leases})
 
     def abandon(self) -> None:
-        """Stop waiting for all calls, as this master stops. What they began, another turn ends."""
+        """Stop waiting for all calls, as this master stops. What they began, another turn ends.
+
+        So each of them lets ``CancelledError`` pass, which is nobody's failure.
+        """
         for call in list(self._under_way):
             call.cancel()
 
@@ -118,6 +121,8 @@ class ProviderCalls:
             self._inventories[key.blueprint] = replace(before, error=str(error))
             await self._failed(key, error)
             return
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - a provider's bug must not stop the others
             self.log.failure("listing the hosts of {blueprint}", blueprint=key.blueprint)
             self._inventories[key.blueprint] = replace(before, error=repr(error))
@@ -137,6 +142,8 @@ class ProviderCalls:
         except DrydockError as error:
             await self._failed(key, error)
             await self._not_created(resource, error)
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - it breaks only the row it concerns
             self.log.failure("creating {token}", token=resource.token)
             await self._break_resource(resource, repr(error))
@@ -197,17 +204,29 @@ class ProviderCalls:
             await self._failed(key, error)
             if error.disposition is Disposition.REJECT:
                 await self._break_lease(lease, str(error))
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - it breaks only the row it concerns
             self.log.failure("preparing {tag}", tag=lease.tag)
             self._calls.fail(key, repr(error), now=self._clock.seconds())
             await self._break_lease(lease, repr(error))
         else:
+            await self._activate(lease)
+            self._calls.succeed(key, begun_at)
+
+    async def _activate(self, prepared: Lease) -> None:
+        """Its holder may have renewed the lease meanwhile; then its row as it is now counts."""
+        lease: Lease | None = prepared
+        while lease is not None and lease.status is LeaseStatus.ACQUIRED:
+            if lease.resource != prepared.resource:
+                return
             active = await self._store.move_lease(
                 lease, LeaseEvent.ACTIVATE, events.LeaseActivated()
             )
-            self._calls.succeed(key, begun_at)
             if active is not None:
                 self._lease_changed(active)
+                return
+            lease = await self._store.lease(lease.id)
 
     async def _vacate(self, key: CallKey, lease: Lease, resource: Resource) -> None:
         provider = self._providers[key.blueprint]
@@ -248,6 +267,8 @@ class ProviderCalls:
         except DrydockError as error:
             await self._failed(key, error)
             return False
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 - a provider's bug must not stop the others
             self.log.failure("{verb} of {blueprint}", verb=key.verb, blueprint=key.blueprint)
             await self._failed(key, RetryLater(repr(error)))

@@ -25,7 +25,7 @@ def let_go(survey: Survey) -> Iterator[Action]:
                 kept.append(resource)
             else:
                 yield SettleResource(resource, ResourceEvent.RELEASE, reason)
-        staying = sum(resource.status not in ENDED for resource in resources)
+        staying = sum(r.status not in ENDED and r.id not in survey.leaving for r in resources)
         over = staying - (len(idle) - len(kept)) - blueprint.limit
         yield from _surplus(survey, blueprint, kept, over)
 

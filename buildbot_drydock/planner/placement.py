@@ -14,7 +14,7 @@ from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus
 from buildbot_drydock.planner.stock import Coming, LabelKey, Stock, label_key
 from buildbot_drydock.planner.survey import Survey
-from buildbot_drydock.policy import labels_to_build, meets, misfit, order_of_service
+from buildbot_drydock.policy import labels_to_build, misfit, order_of_service
 from buildbot_drydock.reasons import Booting, DoesNotFit, Reason, Reclaiming
 
 Signature = tuple[str, LabelKey, tuple[str, ...]]
@@ -124,12 +124,12 @@ class Placement:
         for stock in candidates.fitting:
             if stock.out_of_service is not None:
                 continue
-            for group in stock.free.values():
-                if group.heap and meets(group.labels, lease.requires):
-                    resource, slot = stock.take_slot(group)
-                    self._survey.moving.add(resource.id)
-                    activate = not stock.blueprint.prepares
-                    return AcquireLease(lease, resource, slot, activate), None
+            found = stock.take_slot(lease.requires)
+            if found is not None:
+                resource, slot = found
+                self._survey.moving.add(resource.id)
+                activate = not stock.blueprint.prepares
+                return AcquireLease(lease, resource, slot, activate), None
         return None
 
     def _coming_slot(
@@ -170,6 +170,7 @@ class Placement:
             for resource in stock.least_recently_used():
                 del stock.idle[resource.id]
                 self._survey.moving.add(resource.id)
+                self._survey.leaving.add(resource.id)
                 reason = f"it is reclaimed for lease {lease.id}"
                 return (
                     SettleResource(resource, ResourceEvent.RELEASE, reason),

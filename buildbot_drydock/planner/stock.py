@@ -72,21 +72,24 @@ class Stock:
             self.ending.append(resource)
         elif resource.status is ResourceStatus.PENDING:
             self._booting += 1
-            if resource.id not in self.survey.failing:
-                spare = self.blueprint.leases_per_resource
-                self._add_coming(Coming(resource, resource.labels, resource.since, spare))
+            if resource.id not in self.survey.leaving:
+                self._add_coming(resource, resource.labels, resource.since)
         else:
             self._count_active(resource)
 
-    def _add_coming(self, coming: Coming) -> None:
-        self.coming.setdefault(label_key(coming.labels), deque()).append(coming)
+    def _add_coming(self, resource: Resource | None, labels: Labels, since: float) -> None:
+        spare = self.blueprint.leases_per_resource
+        if self.blueprint.max_uses is not None:
+            spare = min(spare, self.blueprint.max_uses)
+        coming = Coming(resource, labels, since, spare)
+        self.coming.setdefault(label_key(labels), deque()).append(coming)
 
     def _count_active(self, resource: Resource) -> None:
         per_resource = self.blueprint.leases_per_resource
         leases = self.survey.on_resource.get(resource.id, ())
         self.leased += len(leases)
         self.slots += per_resource
-        if resource.id in self.survey.failing:
+        if resource.id in self.survey.leaving:
             return
         if not leases:
             self.idle[resource.id] = resource
@@ -103,8 +106,12 @@ class Stock:
     def _rank(self, free: list[int]) -> int:
         return len(free) if self.blueprint.placement is Placement.PACK else -len(free)
 
-    def take_slot(self, group: FreeSlots) -> tuple[Resource, int]:
-        """Use up the best free slot of a group that has one."""
+    def take_slot(self, requires: Labels) -> tuple[Resource, int] | None:
+        """Use up the best free slot that fits, if there is one."""
+        fitting = [g for g in self.free.values() if g.heap and meets(g.labels, requires)]
+        if not fitting:
+            return None
+        group = min(fitting, key=lambda group: group.heap[0][:2])
         _, number, resource, free = heappop(group.heap)
         slot = free[0]
         if rest := free[1:]:
@@ -150,8 +157,7 @@ class Stock:
         self._taken_places.add(self._next_place)
         self._living += 1
         self._booting += 1
-        spare = self.blueprint.leases_per_resource
-        self._add_coming(Coming(None, labels, self.survey.now, spare))
+        self._add_coming(None, labels, self.survey.now)
         self.launches_blocked = no_launch(
             self.blueprint, booting=self._booting, now=self.survey.now
         )

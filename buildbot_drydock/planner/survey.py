@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from buildbot_drydock.model import (
     Blueprint,
     Call,
@@ -24,7 +26,12 @@ class Survey:
     """Look-ups over one world. ``wake`` collects when the next turn is due at the latest."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
+        # Whatever order the rows come in, the plan is the same.
+        self.world = world = replace(
+            world,
+            resources=tuple(sorted(world.resources, key=lambda resource: resource.id)),
+            leases=tuple(sorted(world.leases, key=lambda lease: lease.id)),
+        )
         self.now = world.now
         self.blueprints = {blueprint.name: blueprint for blueprint in world.blueprints}
         self.resources = {resource.id: resource for resource in world.resources}
@@ -38,7 +45,7 @@ class Survey:
         self.wake_at: float | None = None
         self.ending: set[int] = set()  # leases that this plan ends
         self.moving: set[int] = set()  # resources that this plan moves or gives to a lease
-        self.failing: set[int] = set()  # resources that this plan breaks
+        self.leaving: set[int] = set()  # resources that this plan breaks or reclaims
 
     def wake(self, at: float) -> None:
         """Ask for a turn at *at*; times that have passed are what this plan deals with."""

@@ -112,7 +112,7 @@ def see_to_resources(survey: Survey) -> Iterator[Action]:
         if action is not None:
             survey.moving.add(resource.id)
             if isinstance(action, SettleResource) and action.event is ResourceEvent.BREAK:
-                survey.failing.add(resource.id)
+                survey.leaving.add(resource.id)
             yield action
 
 

@@ -1,0 +1,141 @@
+"""Values with sensible defaults, so that a test names only what it is about.
+
+Everything is as it mostly is: at ``NOW`` all hosts that should be listed are listed, active
+resources answer, nothing has failed and nothing is under way. So a world in which nothing is to be
+done plans nothing, and one changed field changes the plan by what follows from that field alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from buildbot_drydock import slotlocks
+from buildbot_drydock.model import (
+    Blueprint,
+    BlueprintState,
+    Call,
+    CallKey,
+    Health,
+    Inventory,
+    Lease,
+    LeaseStatus,
+    Observed,
+    Resource,
+    ResourceStatus,
+    World,
+)
+
+NOW = 100_000.0
+A_WHILE_AGO = NOW - 100.0
+MASTER = 1
+
+_LISTED = {ResourceStatus.PENDING: Health.STARTING, ResourceStatus.ACTIVE: Health.READY}
+
+
+def blueprint(name: str = "linux", **fields: Any) -> Blueprint:
+    """A blueprint with a limit of 1; a *state* needs no name."""
+    state = replace(fields.pop("state", BlueprintState(name=name)), name=name)
+    return Blueprint(name=name, state=state, **{"kind": "synthetic", **fields})
+
+
+def state(**fields: Any) -> BlueprintState:
+    """The run-time state for a ``blueprint``."""
+    return BlueprintState(**{"name": "", "version": 1, **fields})
+
+
+def resource(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> Resource:
+    """An active resource, idle for a while, with the labels that its blueprint gives it."""
+    name = of if isinstance(of, str) else of.name
+    place = fields.get("place", number - 1)
+    defaults = {
+        "token": f"token-{number}",
+        "place": place,
+        "status": ResourceStatus.ACTIVE,
+        "version": 1,
+        "since": A_WHILE_AGO,
+        "created_at": A_WHILE_AGO,
+        "labels": {} if isinstance(of, str) else dict(of.labels),
+        "identity": f"host-{number}",
+        "locks": (slotlocks.place(name, place),),
+    }
+    return Resource(id=number, blueprint=name, **{**defaults, **fields})
+
+
+def pending(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> Resource:
+    """A resource whose host has not been seen yet."""
+    return resource(number, of, **{"status": ResourceStatus.PENDING, "identity": "", **fields})
+
+
+def lease(number: int = 1, *, on: Resource | int | None = None, **fields: Any) -> Lease:
+    """A waiting lease, or an active one *on* slot 0 of a resource; not about to expire."""
+    defaults: dict[str, Any] = {
+        "owner": f"worker/linux-{number:03}",
+        "nonce": f"nonce-of-lease-{number}",
+        "version": 1,
+        "requested_at": A_WHILE_AGO,
+        "since": A_WHILE_AGO,
+        "renewed_at": A_WHILE_AGO,
+    }
+    if on is not None:
+        where = on if isinstance(on, int) else on.id
+        slot = fields.get("slot", 0)
+        locks = (slotlocks.slot(where, slot),)
+        status = LeaseStatus.ACTIVE
+        defaults |= {"status": status, "resource": where, "slot": slot, "locks": locks}
+    return Lease(id=number, **{**defaults, **fields})
+
+
+def observed(of: Resource | str = "token-1", **fields: Any) -> Observed:
+    """A ready host: that of a resource, or one with a token."""
+    if isinstance(of, str):
+        return Observed(token=of, **fields)
+    return Observed(token=of.token, **{"identity": of.identity, **fields})
+
+
+def inventory(*hosts: Observed | Resource, **fields: Any) -> Inventory:
+    """A listing asked for just now; a resource stands for its ready host."""
+    by_token: dict[str, tuple[Observed, ...]] = {}
+    for each in hosts:
+        host = observed(each) if isinstance(each, Resource) else each
+        by_token[host.token] = (*by_token.get(host.token, ()), host)
+    return Inventory(**{"asked_at": NOW, "hosts": by_token, **fields})
+
+
+def expected_inventory(of: str, resources: Iterable[Resource], asked_at: float = NOW) -> Inventory:
+    """What a provider lists if all is well: starting and ready hosts, and none that has ended."""
+    hosts = [
+        observed(each, health=_LISTED[each.status])
+        for each in resources
+        if each.blueprint == of and each.status in _LISTED
+    ]
+    return inventory(*hosts, asked_at=asked_at)
+
+
+def succeeded(seconds_ago: float = 0.0) -> Call:
+    """A call that was begun so long ago, and succeeded."""
+    return Call(succeeded_at=NOW - seconds_ago)
+
+
+def world(
+    *blueprints: Blueprint,
+    resources: Iterable[Resource] = (),
+    leases: Iterable[Lease] = (),
+    inventories: Mapping[str, Inventory] | None = None,
+    calls: Mapping[CallKey, Call] | None = None,
+    now: float = NOW,
+    master: int | None = MASTER,
+) -> World:
+    """The world at ``NOW``. Blueprints without an inventory get the expected one."""
+    resources = tuple(resources)
+    expected = {each.name: expected_inventory(each.name, resources, now) for each in blueprints}
+    return World(
+        now=now,
+        blueprints=blueprints,
+        resources=resources,
+        leases=tuple(leases),
+        inventories={**expected, **(inventories or {})},
+        calls=calls or {},
+        master=master,
+    )
