@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from typing import Final, TypeVar
 
-from buildbot_drydock.errors import CommandTimedOut, HostError
+import pydantic
+
+from buildbot_drydock.errors import CommandTimedOut, HostError, NoCapacity
 from buildbot_drydock.interfaces import Completed, HostSpec
+from buildbot_drydock.latent.definition import CommonFields, Definition, Surroundings
+from buildbot_drydock.latent.problems import unit
 from buildbot_drydock.latent.synthetic_cloud import (
     Answer,
     Failure,
@@ -23,7 +28,7 @@ from buildbot_drydock.latent.synthetic_cloud import (
     Stage,
     SyntheticCloud,
 )
-from buildbot_drydock.model import Lease, Observed, Resource
+from buildbot_drydock.model import Blueprint, BlueprintState, Lease, Observed, Resource
 
 __all__ = [
     "Answer",
@@ -36,6 +41,7 @@ __all__ = [
     "Stage",
     "SyntheticCloud",
     "SyntheticHost",
+    "SyntheticPool",
     "SyntheticProvider",
 ]
 
@@ -164,3 +170,151 @@ def _at_or_under(machine: Machine, path: str) -> list[str]:
     """Return the files that *path* names: itself, or all in it if it is a directory."""
     inside = path.rstrip("/") + "/"
     return [each for each in machine.files if each == path or each.startswith(inside)]
+
+
+class SyntheticPoolFields(CommonFields):
+    """The fields of ``SyntheticPool``: those of every blueprint, and the script."""
+
+    boot_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a host takes to become ready.",
+        json_schema_extra=unit("seconds"),
+    )
+    capacity: int = pydantic.Field(
+        default=1_000,
+        ge=0,
+        description="How many hosts there are to be had; asking for more is answered with no "
+        "capacity.",
+        json_schema_extra=unit("hosts"),
+    )
+    listing_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long listing the hosts takes.",
+        json_schema_extra=unit("seconds"),
+    )
+    unlisted_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a new host is really missing from listings; listing_delay is what "
+        "Drydock is told about that.",
+        json_schema_extra=unit("seconds"),
+    )
+    prepare_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long preparing a host for a lease takes. 0 is no preparation.",
+        json_schema_extra=unit("seconds"),
+    )
+    teardown_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a host that is destroyed is still there.",
+        json_schema_extra=unit("seconds"),
+    )
+    lifetime_seconds: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="How long after its creation a host vanishes by itself. None is never.",
+        json_schema_extra=unit("seconds"),
+    )
+    fail_creates: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first attempts to create a host find no capacity.",
+        json_schema_extra=unit("calls"),
+    )
+    lose_create_replies: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first hosts are created by a call that then fails.",
+        json_schema_extra=unit("calls"),
+    )
+    fail_destroys: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first attempts to destroy a host fail.",
+        json_schema_extra=unit("calls"),
+    )
+    fail_listings: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first listings fail.",
+        json_schema_extra=unit("calls"),
+    )
+    hanging_boots: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first hosts never finish starting.",
+        json_schema_extra=unit("hosts"),
+    )
+    failing_boots: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the hosts after those report that they failed to start.",
+        json_schema_extra=unit("hosts"),
+    )
+    exit_codes: dict[str, int] = pydantic.Field(
+        default_factory=dict,
+        description="What commands exit with, by a pattern of the command line; '*' stands for "
+        "anything. A command that no pattern matches exits with 0.",
+        json_schema_extra={
+            "remedy": "give exit_codes a dictionary of whole numbers, such as {'git fetch *': 128}"
+        },
+    )
+
+    def script(self) -> Script:
+        return Script(
+            boot_seconds=self.boot_seconds,
+            capacity=self.capacity,
+            listing_delay_seconds=self.unlisted_seconds,
+            teardown_seconds=self.teardown_seconds,
+            lifetime_seconds=self.lifetime_seconds,
+            hanging_boots=self.hanging_boots,
+            failing_boots=self.failing_boots,
+            latency_seconds={"inventory": self.listing_seconds, "prepare": self.prepare_seconds},
+            failures=(
+                Failure(verb="create", error=NoCapacity, times=self.fail_creates),
+                Failure(verb="create", times=self.lose_create_replies, stage=Stage.AFTER),
+                Failure(verb="destroy", times=self.fail_destroys),
+                Failure(verb="inventory", times=self.fail_listings),
+            ),
+            answers=tuple(
+                Answer(pattern=pattern, exit_code=code) for pattern, code in self.exit_codes.items()
+            ),
+        )
+
+
+# The clouds of this process: a reconfig that changes a blueprint finds its hosts again.
+_clouds: Final[dict[tuple[int, str, str], SyntheticCloud]] = {}
+
+
+class SyntheticPool(Definition):
+    """Hosts that exist only in the memory of the master, for demonstrations and tests.
+
+    They are gone when the master ends. Nothing runs on them: a worker started there never connects.
+    """
+
+    kind = "synthetic"
+    fields_class = SyntheticPoolFields
+    provider_class = SyntheticProvider
+
+    def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
+        return replace(
+            super().blueprint(now, state), prepares=self._fields_here.prepare_seconds > 0
+        )
+
+    def provider(self, surroundings: Surroundings) -> SyntheticProvider:
+        script = self._fields_here.script()
+        reactor = surroundings.reactor
+        fresh = SyntheticCloud(reactor, reactor=reactor)
+        cloud = _clouds.setdefault((id(reactor), surroundings.basedir, self.name), fresh)
+        cloud.script = script
+        return SyntheticProvider(cloud, self.name)
+
+    @property
+    def _fields_here(self) -> SyntheticPoolFields:
+        fields = self.fields
+        assert isinstance(fields, SyntheticPoolFields)
+        return fields

@@ -44,8 +44,8 @@ _children_lock = Lock()
 class LocalHost:
     """Runs commands and moves files on this machine.
 
-    Paths are relative to *directory*; if that is gone, so is the host. *marks* are environment
-    variables that everything run here bears, and hands on.
+    Paths are relative to *directory*, and a log's to the working directory; if *directory* is gone,
+    so is the host. *marks* are environment variables that everything run here bears, and hands on.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class LocalHost:
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str], where: Path, log: str | None
     ) -> None:
-        log_path = Path(os.devnull) if log is None else self._directory / log
+        log_path = Path(os.devnull) if log is None else where / log
         log_path.parent.mkdir(parents=True, exist_ok=True)
         output = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
