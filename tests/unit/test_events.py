@@ -1,0 +1,104 @@
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock import events
+from buildbot_drydock.events import DRYDOCK, KINDS, Event, restore
+
+SENTENCES: list[tuple[Event, str]] = [
+    (events.ResourceRequested(built_for=3), "A resource was requested for lease 3."),
+    (events.ResourceRequested(built_for=None), "A resource was requested to keep one warm."),
+    (
+        events.ResourceReady(address="10.0.0.1", seconds=2.25),
+        "The host answers at 10.0.0.1, 2.2 s after it was requested.",
+    ),
+    (
+        events.ResourceReady(address="", seconds=1.0),
+        "The host answers, 1.0 s after it was requested.",
+    ),
+    (events.ResourceReleased(reason="idle"), "The resource was released: idle."),
+    (events.ResourceBroken(reason="its host has gone"), "The resource broke: its host has gone."),
+    (events.ResourceDestroyed(), "The provider has nothing left of the resource."),
+    (
+        events.LeaseRequested(owner="worker/a", requires={"os": "bsd", "cpu": "arm"}),
+        "worker/a asked for a lease with cpu=arm, os=bsd.",
+    ),
+    (events.LeaseRequested(owner="worker/a", requires={}), "worker/a asked for a lease."),
+    (events.LeaseAcquired(slot=2, waited=1.5), "The lease got slot 2 after 1.50 s."),
+    (events.LeaseActivated(), "What the lease needed is prepared; it is active."),
+    (events.LeaseReturned(reason="lost"), "The lease went back to the pool: lost."),
+    (events.LeaseReleased(reason="done"), "The lease was released: done."),
+    (events.LeaseBroken(reason="lost"), "The lease broke: lost."),
+    (events.LeaseDestroyed(), "Nothing of the lease is left on its slot."),
+    (
+        events.LaunchFailed(error="throttled", failures=2, retry_at=9.0, budget_spent=False),
+        "A launch failed (2 in a row): throttled.",
+    ),
+    (
+        events.LaunchFailed(error="bad image", failures=5, retry_at=9.0, budget_spent=True),
+        "A launch failed (5 in a row): bad image. The failure budget is spent: "
+        "from now on one host at a time is tried.",
+    ),
+    (
+        events.BlueprintMisconfigured(error="no such image"),
+        "No launch can succeed as configured: no such image.",
+    ),
+    (events.LaunchesRecovered(failures=3), "A launch succeeded after 3 failed ones."),
+    (
+        events.ModeChanged(actor="ana", mode="paused", reason="new image", until=None),
+        "ana made the blueprint paused: new image.",
+    ),
+    (
+        events.ModeChanged(actor="ana", mode="enabled", reason="", until=None),
+        "ana made the blueprint enabled.",
+    ),
+    (
+        events.StrayDestroyed(token="t-1", identity="i-1", reason="it is a twin"),
+        "The host t-1 (i-1) is being destroyed: it is a twin.",
+    ),
+    (
+        events.StrayDestroyed(token="t-1", identity="", reason="nobody's"),
+        "The host t-1 is being destroyed: nobody's.",
+    ),
+    (
+        events.CallFailed(verb="destroy", error="throttled", failures=1),
+        "The provider failed to destroy: throttled.",
+    ),
+    (
+        events.CallFailed(verb="destroy", error="throttled", failures=4),
+        "The provider failed to destroy for the 4th time in a row: throttled.",
+    ),
+]
+
+
+class TestEvents(SynchronousTestCase):
+    def test_each_says_what_happened_in_a_sentence(self) -> None:
+        for event, sentence in SENTENCES:
+            self.assertEqual(event.sentence(), sentence)
+
+    def test_every_kind_is_among_the_sentences_and_can_be_restored(self) -> None:
+        kinds = {cls.kind: cls for cls in Event.__subclasses__()}
+        self.assertEqual(KINDS, kinds)
+        self.assertEqual({event.kind for event, _ in SENTENCES}, set(kinds))
+
+    def test_each_survives_being_written_as_json(self) -> None:
+        for event, _ in SENTENCES:
+            data = json.loads(json.dumps(event.data()))
+            self.assertEqual(restore(event.kind, event.actor, data), event)
+
+    def test_the_actor_is_apart_from_the_data(self) -> None:
+        event = events.LeaseReleased(actor="ana", reason="done")
+        self.assertEqual(event.data(), {"reason": "done"})
+        self.assertEqual(events.LeaseReleased(reason="done").actor, DRYDOCK)
+
+    def test_an_unknown_kind_is_named(self) -> None:
+        error = self.assertRaises(ValueError, restore, "lease-sold", DRYDOCK, {})
+        self.assertIn("'lease-sold'", str(error))
+
+    def test_a_missing_or_an_unknown_field_is_named(self) -> None:
+        missing = self.assertRaises(ValueError, restore, "lease-released", DRYDOCK, {})
+        self.assertIn("'reason'", str(missing))
+        odd = self.assertRaises(
+            ValueError, restore, "lease-released", DRYDOCK, {"reason": "done", "price": 3}
+        )
+        self.assertIn("'price'", str(odd))

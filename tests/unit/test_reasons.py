@@ -1,0 +1,89 @@
+import json
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock.reasons import (
+    BackingOff,
+    Booting,
+    DoesNotFit,
+    Full,
+    Misconfigured,
+    OutOfService,
+    Probing,
+    Reason,
+    Reclaiming,
+)
+from buildbot_drydock.testing.builders import NOW
+
+FULL = Full(blueprint="linux", limit=3, leased=12, slots=12, ending=0)
+SENTENCES: list[tuple[Reason, str]] = [
+    (FULL, "linux is full: 12 of 12 slots leased, limit 3"),
+    (
+        Full(blueprint="linux", limit=3, leased=8, slots=8, ending=1),
+        "linux is full: 8 of 8 slots leased, limit 3, 1 being torn down",
+    ),
+    (
+        Booting(blueprint="linux", resource=7, since=NOW - 42, boot_timeout=900.0),
+        "linux is booting resource 7: 42 s of at most 900 s",
+    ),
+    (
+        Booting(blueprint="linux", resource=None, since=NOW + 1, boot_timeout=900.0),
+        "linux is booting a new resource: 0 s of at most 900 s",
+    ),
+    (
+        Reclaiming(blueprint="linux", resource=7),
+        "linux is tearing down resource 7 to make room",
+    ),
+    (
+        BackingOff(blueprint="linux", failures=2, retry_at=NOW + 24, error="throttled"),
+        "linux is backing off after 2 failed launches, retry in 24 s: throttled",
+    ),
+    (
+        Probing(blueprint="linux", failures=5, budget=5, error="bad image"),
+        "linux tries one host at a time after 5 failed launches (budget 5): bad image",
+    ),
+    (
+        Misconfigured(blueprint="linux", error="no such image", retry_at=None),
+        "linux is misconfigured: no such image",
+    ),
+    (
+        OutOfService(blueprint="linux", mode="paused", by="ana", until=NOW + 60, why="new image"),
+        "linux is paused by ana for another 60 s: new image",
+    ),
+    (
+        OutOfService(blueprint="linux", mode="disabled", by="", until=None, why=""),
+        "linux is disabled",
+    ),
+    (
+        DoesNotFit(blueprint="linux", label="os", wanted="bsd", offered=("debian", "fedora")),
+        "linux never fits: os=bsd is required, it offers debian or fedora",
+    ),
+    (
+        DoesNotFit(blueprint="linux", label="gpu", wanted="yes", offered=()),
+        "linux never fits: gpu=yes is required, it offers nothing",
+    ),
+]
+
+
+class TestReasons(SynchronousTestCase):
+    def test_each_says_its_numbers_in_a_sentence(self) -> None:
+        for reason, sentence in SENTENCES:
+            self.assertEqual(reason.sentence(NOW), sentence)
+
+    def test_every_kind_is_among_the_sentences(self) -> None:
+        kinds = {cls.kind for cls in Reason.__subclasses__()}
+        self.assertEqual({reason.kind for reason, _ in SENTENCES}, kinds)
+
+    def test_data_are_the_same_numbers_with_the_kind(self) -> None:
+        self.assertEqual(
+            FULL.data(),
+            {"kind": "full", "blueprint": "linux", "limit": 3, "leased": 12, "slots": 12}
+            | {"ending": 0},
+        )
+
+    def test_data_can_be_written_as_json(self) -> None:
+        for reason, _ in SENTENCES:
+            self.assertEqual(json.loads(json.dumps(reason.data()))["blueprint"], "linux")
+
+    def test_a_reason_without_a_sentence_is_a_hole(self) -> None:
+        self.assertRaises(NotImplementedError, Reason(blueprint="linux").sentence, NOW)
