@@ -86,3 +86,21 @@ class DatabaseTooNew(DrydockError):
     """The database was upgraded by a later version of this package."""
 
     disposition = Disposition.STOP
+
+
+class UnreadableRow(DrydockError):
+    """A row of our tables holds what no version of this package that we know of wrote there.
+
+    Nothing is planned until it is repaired: to leave the row out would give its host to the sweep.
+    """
+
+    disposition = Disposition.STOP
+
+    def __init__(self, table: str, row: str, column: str, problem: str) -> None:
+        super().__init__(
+            f"{table}, row {row}, column {column}: {problem}."
+            f" It was changed by hand, or by a later version of this package."
+            f" Repair that column in the database, restore it from a backup,"
+            f" or install the later version; until then nothing is planned and nothing is lost."
+        )
+        self.table, self.row, self.column = table, row, column

@@ -1,0 +1,280 @@
+"""Rows to values and back.
+
+A row that cannot be read raises ``UnreadableRow`` and is not skipped: a row left out would make
+its host nobody's, and the sweep would destroy it. So as long as one row is damaged, nothing is
+planned, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+
+from buildbot_drydock import events
+from buildbot_drydock.errors import UnreadableRow
+from buildbot_drydock.interfaces import Recorded
+from buildbot_drydock.model import (
+    BlueprintState,
+    Lease,
+    LeaseStatus,
+    Mode,
+    Resource,
+    ResourceStatus,
+)
+from buildbot_drydock.store import schema
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Enum)
+
+RawRow = Sequence[Any]
+Values = dict[str, Any]
+
+# --- values to columns -----------------------------------------------------------------------
+
+
+def clean(text: str) -> str:
+    """Return *text* with what some database cannot hold replaced by the replacement character.
+
+    PostgreSQL refuses NUL, and no encoding has lone surrogates. Both occur in what hosts print.
+    """
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    if text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text):
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def cleaned(row: T, *fields: str) -> T:
+    """Return the row with these texts cleaned; the JSON columns escape what is odd."""
+    odd = {
+        name: better
+        for name in fields
+        if (better := clean(getattr(row, name))) is not getattr(row, name)
+    }
+    return replace(row, **odd) if odd else row  # type: ignore[type-var]
+
+
+def dump_object(value: Mapping[str, Any]) -> str:
+    return json.dumps(dict(value)) if value else "{}"
+
+
+def dump_list(value: Sequence[str]) -> str:
+    return json.dumps(list(value)) if value else "[]"
+
+
+def resource_values(row: Resource) -> Values:
+    """Return all columns but the id."""
+    return {
+        "blueprint": row.blueprint,
+        "token": row.token,
+        "place": row.place,
+        "status": row.status.value,
+        "version": row.version,
+        "since": row.since,
+        "created_at": row.created_at,
+        "labels": dump_object(row.labels),
+        "built_for": row.built_for,
+        "parent_lease": row.parent_lease,
+        "identity": row.identity,
+        "address": row.address,
+        "data": dump_object(row.data),
+        "uses": row.uses,
+        "last_used_at": row.last_used_at,
+        "locks": dump_list(row.locks),
+        "reason": row.reason,
+    }
+
+
+def lease_values(row: Lease) -> Values:
+    """Return all columns but the id."""
+    return {
+        "owner": row.owner,
+        "nonce": row.nonce,
+        "master": row.master,
+        "type": row.type,
+        "requires": dump_object(row.requires),
+        "blueprints": dump_list(row.blueprints),
+        "priority": row.priority,
+        "attributes": dump_object(row.attributes),
+        "authorized_by": row.authorized_by,
+        "status": row.status.value,
+        "version": row.version,
+        "requested_at": row.requested_at,
+        "since": row.since,
+        "resource": row.resource,
+        "slot": row.slot,
+        "locks": dump_list(row.locks),
+        "renewed_at": row.renewed_at,
+        "expires_at": row.expires_at,
+        "until": row.until,
+        "returns": dump_list(row.returns),
+        "reason": row.reason,
+    }
+
+
+def blueprint_values(row: BlueprintState) -> Values:
+    return {
+        "name": row.name,
+        "version": row.version,
+        "mode": row.mode.value,
+        "mode_reason": row.mode_reason,
+        "mode_author": row.mode_author,
+        "mode_until": row.mode_until,
+        "failures": row.failures,
+        "retry_at": row.retry_at,
+        "last_error": row.last_error,
+        "misconfigured": int(row.misconfigured),
+    }
+
+
+def event_values(
+    event: events.Event,
+    at: float,
+    *,
+    blueprint: str | None = None,
+    resource: int | None = None,
+    lease: int | None = None,
+) -> Values:
+    return {
+        "at": at,
+        "kind": event.kind,
+        "actor": clean(event.actor),
+        "data": dump_object(event.data()),
+        "blueprint": blueprint,
+        "resource": resource,
+        "lease": lease,
+    }
+
+
+# --- columns to values -----------------------------------------------------------------------
+
+
+class _Unreadable(Exception):
+    """A column that cannot be read; the reader of the row adds which row it is in."""
+
+
+def _status(kinds: type[E]) -> Callable[[str], E]:
+    known: dict[str, E] = {kind.value: kind for kind in kinds}
+
+    def read(text: str) -> E:
+        try:
+            return known[text]
+        except KeyError:
+            raise _Unreadable(f"{text!r} is none of {', '.join(known)}") from None
+
+    return read
+
+
+def _json(text: str, expected: type[T]) -> T:
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError) as error:
+        raise _Unreadable(f"{_shortened(text)} is not JSON ({error})") from None
+    if not isinstance(value, expected):
+        raise _Unreadable(f"{_shortened(text)} is not a JSON {expected.__name__}")
+    return value
+
+
+def _object(text: str) -> dict[str, Any]:
+    return {} if text == "{}" else _json(text, dict)
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    if text == "[]":
+        return ()
+    return tuple(_json(text, list))
+
+
+def _shortened(text: object) -> str:
+    shown = repr(text)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
+
+
+class Reader(Generic[T]):
+    """Makes values of the rows of one table, and remembers those it made last.
+
+    Almost all rows are the same each time, and to find that out is cheaper than to make the value
+    anew. Safe in several threads, as what is remembered is replaced in one step.
+    """
+
+    def __init__(
+        self,
+        table: sa.Table,
+        build: type[T],
+        special: Mapping[str, Callable[[Any], Any]],
+    ) -> None:
+        self.columns = tuple(table.c)
+        self._table = table
+        self._build = build
+        self._names = tuple(column.name for column in table.c)
+        self._special = {self._names.index(name): read for name, read in special.items()}
+        self._last: dict[Any, tuple[RawRow, T]] = {}
+
+    def read(self, raw: RawRow) -> T:
+        """Return the value of one row. Raises ``UnreadableRow``."""
+        values = list(raw)
+        for position, convert in self._special.items():
+            try:
+                values[position] = convert(values[position])
+            except _Unreadable as error:
+                raise self._unreadable(raw[0], self._names[position], error) from None
+        return self._build(**dict(zip(self._names, values, strict=True)))
+
+    def read_all(self, raws: Iterable[RawRow]) -> list[T]:
+        """Return the values of all rows there are. Raises ``UnreadableRow``."""
+        last = self._last
+        fresh: dict[Any, tuple[RawRow, T]] = {}
+        for raw in raws:
+            known = last.get(raw[0])
+            fresh[raw[0]] = known if known and known[0] == raw else (raw, self.read(raw))
+        self._last = fresh
+        return [value for _, value in fresh.values()]
+
+    def _unreadable(self, key: object, column: str, error: Exception) -> UnreadableRow:
+        return UnreadableRow(self._table.name, f"{self._table.c[0].name}={key}", column, str(error))
+
+
+def resource_reader() -> Reader[Resource]:
+    special = {
+        "status": _status(ResourceStatus),
+        "labels": _object,
+        "data": _object,
+        "locks": _texts,
+    }
+    return Reader(schema.resources, Resource, special)
+
+
+def lease_reader() -> Reader[Lease]:
+    special = {
+        "status": _status(LeaseStatus),
+        "requires": _object,
+        "blueprints": _texts,
+        "attributes": _object,
+        "locks": _texts,
+        "returns": _texts,
+    }
+    return Reader(schema.leases, Lease, special)
+
+
+def blueprint_reader() -> Reader[BlueprintState]:
+    return Reader(schema.blueprints, BlueprintState, {"mode": _status(Mode), "misconfigured": bool})
+
+
+def read_event(raw: RawRow) -> Recorded:
+    """Return the event of a whole row of ``drydock_events``. Raises ``UnreadableRow``."""
+    number, at, kind, actor, data, blueprint, resource, lease = raw
+    column = "data"
+    try:
+        fields = _object(data)
+        column = "data" if kind in events.KINDS else "kind"
+        event = events.restore(kind, actor, fields)
+    except (_Unreadable, ValueError) as error:
+        raise UnreadableRow(schema.events.name, f"id={number}", column, str(error)) from None
+    return Recorded(
+        id=number, at=at, event=event, blueprint=blueprint, resource=resource, lease=lease
+    )

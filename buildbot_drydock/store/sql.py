@@ -1,0 +1,414 @@
+"""The store in Buildbot's database.
+
+Every change is one transaction that compares and sets: it names the version of the row that the
+caller saw, and changes nothing if that is no longer so. Where a transaction takes several row
+locks, it takes those of resources before those of leases, each in order of their ids, and slot
+locks in order of their keys; where a database still finds a deadlock, the work is tried again.
+
+After a connection dropped while a transaction was committed, nobody can tell whether it was. The
+work then runs again, finds the row changed and answers ``None``: the caller sees the change, his
+own, when he reads the rows next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from buildbot_drydock.events import Event
+from buildbot_drydock.interfaces import Claim, Clock, Recorded
+from buildbot_drydock.lifecycle import (
+    LEASE_MOVES,
+    RESOURCE_MOVES,
+    LeaseEvent,
+    ResourceEvent,
+    advance,
+)
+from buildbot_drydock.model import (
+    BlueprintState,
+    Lease,
+    LeaseRequest,
+    LeaseStatus,
+    Observed,
+    Resource,
+    ResourceRequest,
+    ResourceStatus,
+    Rows,
+)
+from buildbot_drydock.store import transactions
+from buildbot_drydock.store.acquisition import acquire_together
+from buildbot_drydock.store.changes import (
+    LIVING_LEASES,
+    acquired_lease,
+    moved_lease,
+    moved_resource,
+    new_lease,
+    new_resource,
+)
+from buildbot_drydock.store.rows import (
+    Values,
+    blueprint_reader,
+    blueprint_values,
+    cleaned,
+    event_values,
+    lease_reader,
+    lease_values,
+    read_event,
+    resource_reader,
+    resource_values,
+)
+from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
+
+T = TypeVar("T")
+
+# Claims in one transaction: enough to share its cost, few enough to keep others waiting briefly.
+MOST_TOGETHER = 100
+
+# Ids in one statement; SQLite may refuse more than 999 parameters.
+MOST_IDS = 900
+
+_LIVING_LEASES = tuple(status.value for status in LIVING_LEASES)
+_HOLDING_LEASES = tuple(
+    status.value
+    for status in LeaseStatus
+    if status not in (LeaseStatus.PENDING, LeaseStatus.DESTROYED)
+)
+_LEASE_TEXTS = ("owner", "nonce", "type", "authorized_by", "reason")
+_RESOURCE_TEXTS = ("identity", "address", "reason")
+_BLUEPRINT_TEXTS = ("mode_reason", "mode_author", "last_error")
+
+
+class SqlStore:
+    """The Drydock tables behind *pool*, which ``migrations.upgrade`` must have made before."""
+
+    def __init__(self, pool: transactions.Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._resources = resource_reader()
+        self._leases = lease_reader()
+        self._blueprints = blueprint_reader()
+
+    async def rows(self) -> Rows:
+        def work(connection: Connection) -> Rows:
+            found_blueprints = connection.execute(sa.select(*self._blueprints.columns)).all()
+            found_resources = connection.execute(_LIVING_RESOURCE_ROWS).all()
+            found_leases = connection.execute(_LIVING_LEASE_ROWS).all()
+            states = self._blueprints.read_all(found_blueprints)
+            return Rows(
+                blueprints={state.name: state for state in states},
+                resources=tuple(self._resources.read_all(found_resources)),
+                leases=tuple(self._leases.read_all(found_leases)),
+            )
+
+        return await self._read(work)
+
+    async def add_resource(self, request: ResourceRequest, record: Event) -> Resource | None:
+        now = self._clock.seconds()
+        wanted = new_resource(0, request, now)
+
+        def work(connection: Connection) -> Resource:
+            number = _insert(connection, resources, resource_values(wanted))
+            _lock(connection, wanted.locks, f"resource/{number}")
+            _record(connection, record, now, blueprint=wanted.blueprint, resource=number)
+            return replace(wanted, id=number)
+
+        return await self._write(work)
+
+    async def move_resource(
+        self,
+        seen: Resource,
+        event: ResourceEvent,
+        record: Event,
+        *,
+        reason: str = "",
+        observed: Observed | None = None,
+    ) -> Resource | None:
+        status = advance(RESOURCE_MOVES, seen.status, event)
+        if status is seen.status:
+            return seen
+        now = self._clock.seconds()
+        row = moved_resource(seen, status, now, reason=reason, observed=observed)
+        values = resource_values(cleaned(row, *_RESOURCE_TEXTS))
+        changes = {name: values[name] for name in _MOVED_RESOURCE_COLUMNS}
+
+        def work(connection: Connection) -> Resource | None:
+            if not _swap(connection, resources, seen.id, seen.version, changes):
+                return None
+            if event is ResourceEvent.RELEASE and _is_leased(connection, seen.id):
+                return None
+            if status is ResourceStatus.DESTROYED:
+                _unlock(connection, seen.locks)
+            _record(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            return self._find_resource(connection, seen.id)
+
+        return await self._write(work)
+
+    async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
+        now = self._clock.seconds()
+        wanted = cleaned(new_lease(0, request, now), *_LEASE_TEXTS)
+        begun = False
+
+        def work(connection: Connection) -> Lease:
+            nonlocal begun
+            number = _find_requested(connection, wanted) if begun else None
+            begun = True
+            if number is None:
+                number = _insert(connection, leases, lease_values(wanted))
+                _record(connection, record, now, lease=number)
+            return replace(wanted, id=number)
+
+        row = await self._write(work)
+        assert row is not None, "no key of a new lease can be taken"
+        return row
+
+    async def acquire(self, claims: Sequence[Claim]) -> Sequence[Lease | None]:
+        now = self._clock.seconds()
+        wanted = [acquired_lease(claim, now) for claim in claims]
+        added: Counter[int] = Counter()  # to the versions of resources, by this call
+        answers: list[Lease | None] = []
+        for start in range(0, len(claims), MOST_TOGETHER):
+            end = start + MOST_TOGETHER
+            answers += await self._acquire(claims[start:end], wanted[start:end], added, now)
+        return answers
+
+    async def _acquire(
+        self, claims: Sequence[Claim], wanted: Sequence[Lease], added: Counter[int], now: float
+    ) -> list[Lease | None]:
+        """Try claims in one transaction; one by one, if what one of them inserts is refused."""
+        before = dict(added)
+        won = await self._write(
+            lambda connection: acquire_together(connection, claims, wanted, before, now)
+        )
+        if won is None and len(claims) > 1:
+            answers: list[Lease | None] = []
+            for claim, row in zip(claims, wanted, strict=True):
+                answers += await self._acquire([claim], [row], added, now)
+            return answers
+        if won is None:
+            return [None]
+        added.update(
+            claim.resource.id for claim, succeeds in zip(claims, won, strict=True) if succeeds
+        )
+        return [row if succeeds else None for row, succeeds in zip(wanted, won, strict=True)]
+
+    async def move_lease(
+        self, seen: Lease, event: LeaseEvent, record: Event, *, reason: str = ""
+    ) -> Lease | None:
+        status = advance(LEASE_MOVES, seen.status, event)
+        if status is seen.status:
+            return seen
+        now = self._clock.seconds()
+        row = cleaned(moved_lease(seen, event, status, now, reason=reason), *_LEASE_TEXTS)
+        values = lease_values(row)
+        changes = {name: values[name] for name in _MOVED_LEASE_COLUMNS}
+
+        def work(connection: Connection) -> Lease | None:
+            if event is LeaseEvent.VACATE and seen.resource is not None:
+                # First, as whoever acquires locks resources before leases. The version stays:
+                # claims on the other slots of the resource remain valid.
+                used = resources.update().where(resources.c.id == seen.resource)
+                connection.execute(used.values(last_used_at=now))
+            if not _swap(connection, leases, seen.id, seen.version, changes):
+                return None
+            if event in (LeaseEvent.RETURN, LeaseEvent.VACATE):
+                _unlock(connection, seen.locks)
+            _record_of_lease(connection, record, now, seen)
+            return row
+
+        return await self._write(work)
+
+    async def renew(self, leases: Collection[int], *, expires_at: float) -> frozenset[int]:
+        now = self._clock.seconds()
+        numbers = sorted(leases)
+        renewed: set[int] = set()
+        for start in range(0, len(numbers), MOST_IDS):
+            some = numbers[start : start + MOST_IDS]
+            renewed |= await self._write(partial(_renew, some, now, expires_at)) or set()
+        return frozenset(renewed)
+
+    async def lease(self, number: int) -> Lease | None:
+        def work(connection: Connection) -> Lease | None:
+            query = sa.select(*self._leases.columns).where(leases.c.id == number)
+            found = connection.execute(query).first()
+            return None if found is None else self._leases.read(found)
+
+        return await self._read(work)
+
+    async def resource(self, number: int) -> Resource | None:
+        return await self._read(lambda connection: self._find_resource(connection, number))
+
+    async def change_blueprint(
+        self, seen: BlueprintState, wanted: BlueprintState, record: Event
+    ) -> BlueprintState | None:
+        now = self._clock.seconds()
+        row = replace(wanted, name=seen.name, version=seen.version + 1)
+        row = cleaned(row, *_BLUEPRINT_TEXTS)
+
+        def work(connection: Connection) -> BlueprintState | None:
+            if seen.version == 0:
+                connection.execute(blueprints.insert(), blueprint_values(row))
+            elif not _swap_blueprint(connection, seen.version, row):
+                return None
+            _record(connection, record, now, blueprint=row.name)
+            return row
+
+        return await self._write(work)
+
+    async def record(
+        self, event: Event, *, blueprint: str | None = None, resource: int | None = None
+    ) -> None:
+        now = self._clock.seconds()
+
+        def work(connection: Connection) -> bool:
+            _record(connection, event, now, blueprint=blueprint, resource=resource)
+            return True
+
+        await self._write(work)
+
+    async def events(
+        self, *, resource: int | None = None, lease: int | None = None, limit: int = 100
+    ) -> Sequence[Recorded]:
+        query = sa.select(*events.c).order_by(events.c.id.desc()).limit(limit)
+        if resource is not None:
+            query = query.where(events.c.resource == resource)
+        if lease is not None:
+            query = query.where(events.c.lease == lease)
+
+        def work(connection: Connection) -> list[Recorded]:
+            found = connection.execute(query).all()
+            return [read_event(raw) for raw in reversed(found)]
+
+        return await self._read(work)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        return await transactions.read(self._pool, work)
+
+    async def _write(self, work: Callable[[Connection], T | None]) -> T | None:
+        return await transactions.write(self._pool, work)
+
+    def _find_resource(self, connection: Connection, number: int) -> Resource | None:
+        query = sa.select(*self._resources.columns).where(resources.c.id == number)
+        found = connection.execute(query).first()
+        return None if found is None else self._resources.read(found)
+
+
+_LIVING_RESOURCE_ROWS = (
+    sa.select(*resources.c)
+    .where(resources.c.status != ResourceStatus.DESTROYED.value)
+    .order_by(resources.c.id)
+)
+_LIVING_LEASE_ROWS = (
+    sa.select(*leases.c).where(leases.c.status != LeaseStatus.DESTROYED.value).order_by(leases.c.id)
+)
+
+# What a move may change. Uses and last use are left out: others change them meanwhile.
+_MOVED_RESOURCE_COLUMNS = (
+    "status",
+    "version",
+    "since",
+    "identity",
+    "address",
+    "data",
+    "locks",
+    "reason",
+)
+_MOVED_LEASE_COLUMNS = (
+    "status",
+    "version",
+    "since",
+    "resource",
+    "slot",
+    "locks",
+    "returns",
+    "reason",
+)
+
+
+def _insert(connection: Connection, table: sa.Table, values: Values) -> int:
+    """Insert a row and return the id that it got."""
+    (number,) = connection.execute(table.insert().values(values)).inserted_primary_key or (0,)
+    return int(number)
+
+
+def _swap(
+    connection: Connection, table: sa.Table, number: int, version: int, changes: Values
+) -> bool:
+    """Change a row, if it still has that version."""
+    same = (table.c.id == number) & (table.c.version == version)
+    return connection.execute(table.update().where(same).values(changes)).rowcount == 1
+
+
+def _swap_blueprint(connection: Connection, version: int, row: BlueprintState) -> bool:
+    same = (blueprints.c.name == row.name) & (blueprints.c.version == version)
+    change = blueprints.update().where(same).values(blueprint_values(row))
+    return connection.execute(change).rowcount == 1
+
+
+def _lock(connection: Connection, keys: Iterable[str], owner: str) -> None:
+    """Take slot locks. Raises ``IntegrityError`` if one is held."""
+    if rows := [{"lock_key": key, "owner": owner} for key in sorted(keys)]:
+        connection.execute(slot_locks.insert(), rows)
+
+
+def _unlock(connection: Connection, keys: Collection[str]) -> None:
+    """Give slot locks back, by their keys: by owner would be a scan."""
+    if keys:
+        connection.execute(slot_locks.delete().where(slot_locks.c.lock_key.in_(sorted(keys))))
+
+
+def _is_leased(connection: Connection, resource: int) -> bool:
+    query = sa.select(leases.c.id).where(
+        leases.c.resource == resource, leases.c.status.in_(_HOLDING_LEASES)
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _find_requested(connection: Connection, wanted: Lease) -> int | None:
+    """Return the lease that an earlier run of the same request may have written."""
+    query = sa.select(leases.c.id).where(
+        leases.c.nonce == wanted.nonce,
+        leases.c.owner == wanted.owner,
+        leases.c.requested_at == wanted.requested_at,
+    )
+    return connection.execute(query.order_by(leases.c.id.desc()).limit(1)).scalar()
+
+
+def _renew(
+    numbers: Sequence[int], now: float, expires_at: float, connection: Connection
+) -> set[int]:
+    living = leases.c.id.in_(numbers) & leases.c.status.in_(_LIVING_LEASES)
+    connection.execute(
+        leases.update()
+        .where(living)
+        .values(version=leases.c.version + 1, renewed_at=now, expires_at=expires_at)
+    )
+    # The rows are locked by the update, so this finds exactly those.
+    return set(connection.execute(sa.select(leases.c.id).where(living)).scalars())
+
+
+def _record(
+    connection: Connection,
+    event: Event,
+    now: float,
+    *,
+    blueprint: str | None = None,
+    resource: int | None = None,
+    lease: int | None = None,
+) -> None:
+    values = event_values(event, now, blueprint=blueprint, resource=resource, lease=lease)
+    connection.execute(events.insert(), values)
+
+
+def _record_of_lease(connection: Connection, event: Event, now: float, seen: Lease) -> None:
+    """Record an event of a lease beside the resource it holds, and that one's blueprint."""
+    values: Values = event_values(event, now, resource=seen.resource, lease=seen.id)
+    if seen.resource is not None:
+        of = sa.select(resources.c.blueprint).where(resources.c.id == seen.resource)
+        values["blueprint"] = of.scalar_subquery()
+    connection.execute(events.insert().values(values))
