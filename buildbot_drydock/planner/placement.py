@@ -162,13 +162,13 @@ class Placement:
         """Make room where only the limit is in the way: at most one resource for each lease."""
         for stock in candidates.fitting:
             if stock.is_full and stock.ending:
-                resource = stock.ending.pop(0)
-                return None, Reclaiming(blueprint=stock.blueprint.name, resource=resource.id)
+                ending = stock.ending.popleft()
+                return None, Reclaiming(blueprint=stock.blueprint.name, resource=ending.id)
         for stock in candidates.fitting:
             if not stock.is_full:
                 continue
-            for resource in stock.least_recently_used():
-                del stock.idle[resource.id]
+            resource = stock.reclaim()
+            if resource is not None:
                 self._survey.moving.add(resource.id)
                 self._survey.leaving.add(resource.id)
                 reason = f"it is reclaimed for lease {lease.id}"

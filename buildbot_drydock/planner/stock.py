@@ -48,13 +48,15 @@ class Stock:
         self.free: dict[LabelKey, FreeSlots] = {}
         self.coming: dict[LabelKey, deque[Coming]] = {}
         self.idle: dict[int, Resource] = {}  # could be reclaimed
-        self.ending: list[Resource] = []  # their places will come free
+        self.ending: deque[Resource] = deque()  # their places will come free, each for one lease
         self.leased = 0
         self.slots = 0
         self._taken_places: set[int] = set()
         self._next_place = 0
         self._living = 0
         self._booting = 0
+        self._ended = 0
+        self._by_last_use: Iterator[Resource] | None = None
         for resource in survey.of_blueprint[blueprint.name]:
             self._count(resource)
         for group in self.free.values():
@@ -70,6 +72,7 @@ class Stock:
         self._living += 1
         if resource.status in ENDED:
             self.ending.append(resource)
+            self._ended += 1
         elif resource.status is ResourceStatus.PENDING:
             self._booting += 1
             if resource.id not in self.survey.leaving:
@@ -108,7 +111,7 @@ class Stock:
 
     def take_slot(self, requires: Labels) -> tuple[Resource, int] | None:
         """Use up the best free slot that fits, if there is one."""
-        fitting = [g for g in self.free.values() if g.heap and meets(g.labels, requires)]
+        fitting = [g for g in self.free.values() if meets(g.labels, requires) and self._any(g)]
         if not fitting:
             return None
         group = min(fitting, key=lambda group: group.heap[0][:2])
@@ -119,6 +122,12 @@ class Stock:
         self.idle.pop(number, None)
         self.leased += 1
         return resource, slot
+
+    def _any(self, group: FreeSlots) -> bool:
+        """Tell whether a slot is left, once what has been reclaimed is out of the way."""
+        while group.heap and group.heap[0][1] in self.survey.leaving:
+            heappop(group.heap)
+        return bool(group.heap)
 
     def promise(self, requires: Labels) -> Coming | None:
         """Promise a slot of a resource that is coming and will fit, if one has a slot to spare."""
@@ -171,8 +180,15 @@ class Stock:
     def _is_offered(self, resource: Resource) -> bool:
         return worn_out(self.blueprint, resource, self.survey.now) is None
 
-    def least_recently_used(self) -> Iterator[Resource]:
-        yield from sorted(self.idle.values(), key=lambda r: (r.idle_since, r.id))
+    def reclaim(self) -> Resource | None:
+        """Give up the least recently used idle resource, if there is one."""
+        if self._by_last_use is None:  # sorted once, as only few of many are reclaimed
+            by_last_use = sorted(self.idle.values(), key=lambda r: (r.idle_since, r.id))
+            self._by_last_use = iter(by_last_use)
+        for resource in self._by_last_use:
+            if self.idle.pop(resource.id, None) is not None:
+                return resource
+        return None
 
     def reason(self) -> Reason | None:
         """Return why this blueprint gives no more, if it does not."""
@@ -186,6 +202,6 @@ class Stock:
                 limit=self.blueprint.limit,
                 leased=self.leased,
                 slots=self.slots,
-                ending=len(self.ending),
+                ending=self._ended,
             )
         return None
