@@ -13,10 +13,10 @@ from buildbot_drydock.latent.synthetic import (
     SyntheticProvider,
 )
 from buildbot_drydock.testing.host_contract import FilesContract, TagsContract
-from buildbot_drydock.testing.provider_contract import TwinContract
+from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
 
 
-class TestSyntheticProvider(TwinContract, TestCase):
+class TestSyntheticProvider(TwinContract, VacatesContract, TestCase):
     def make_provider(self) -> Provider:
         self.clock = Clock()
         script = Script(boot_seconds=30, listing_delay_seconds=10, teardown_seconds=5)
