@@ -2,6 +2,9 @@
 
 It runs wherever a configuration is loaded, in ``buildbot checkconfig`` too: it looks at values, and
 opens neither network nor database. All that is wrong is reported at once.
+
+Parts of Buildbot that choose a reactor when imported are imported late: the command line, whose
+reactor is none of ours, imports this package, too.
 """
 
 from __future__ import annotations
@@ -12,9 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import pydantic
-from buildbot.config.errors import ConfigErrors, error
 from buildbot.configurators import ConfiguratorBase
-from buildbot.worker import Worker
 
 from buildbot_drydock.latent.definition import Definition
 from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, examine, unit
@@ -57,7 +58,7 @@ class DrydockFields(Fields):
             )
 
 
-class Drydock(ConfiguratorBase):  # type: ignore[misc, unused-ignore]  # Buildbot has no type hints
+class Drydock(ConfiguratorBase):
     """Adds the workers of the pools, and the service that finds hosts for them."""
 
     def __init__(self, blueprints: Any = (), workers: Any = (), **settings: Any) -> None:
@@ -110,7 +111,7 @@ class Drydock(ConfiguratorBase):  # type: ignore[misc, unused-ignore]  # Buildbo
         self._report([*self._other_drydocks(config_dict), *self._workers_apart(config_dict)])
         if self.problems:
             # Buildbot would go on to complain of builders without workers, which leads astray.
-            _extend(config_dict, "workers", [Worker(STAND_IN, "unused")])
+            _extend(config_dict, "workers", [_stand_in()])
         workers = [worker for pool in self.pools for worker in _workers(pool)]
         _extend(config_dict, "workers", workers)
         if not self.problems:
@@ -135,12 +136,6 @@ class Drydock(ConfiguratorBase):  # type: ignore[misc, unused-ignore]  # Buildbo
 
     def _workers_apart(self, config_dict: dict[str, Any]) -> Iterator[Problem]:
         """Look for what only the whole configuration shows of the workers."""
-        if self.pools and not config_dict.get("protocols"):
-            yield _general(
-                "workers",
-                "c['protocols'] is not set, so no worker can connect",
-                "set c['protocols'] = {'pb': {'port': 9989}}, or any other port",
-            )
         others = {str(getattr(each, "name", "")) for each in config_dict["workers"] or ()}
         for pool in self.pools:
             taken = sorted(others.intersection(() if pool.problems else pool.workernames()))
@@ -153,12 +148,17 @@ class Drydock(ConfiguratorBase):  # type: ignore[misc, unused-ignore]  # Buildbo
 
     def _report(self, problems: Sequence[Problem]) -> None:
         self.problems.extend(problems)
-        sentences = [problem.sentence() for problem in problems]
-        for sentence in sentences:
-            try:
-                error(sentence)
-            except ConfigErrors:  # no configuration is being loaded, so nothing collects them
-                raise ConfigErrors(sentences) from None
+        _report([problem.sentence() for problem in problems])
+
+
+def _report(sentences: Sequence[str]) -> None:
+    from buildbot.config.errors import ConfigErrors, error
+
+    for sentence in sentences:
+        try:
+            error(sentence)
+        except ConfigErrors:  # no configuration is being loaded, so nothing collects them
+            raise ConfigErrors(list(sentences)) from None
 
 
 def _general(field: str, message: str, remedy: str) -> Problem:
@@ -249,6 +249,12 @@ def _choose(name: str, known: Iterable[str], otherwise: str) -> str:
     if close:
         return f"write {close[0]!r} if that is meant, or {otherwise}"
     return f"use one of {', '.join(map(repr, names))}, or {otherwise}" if names else otherwise
+
+
+def _stand_in() -> Any:
+    from buildbot.worker import Worker
+
+    return Worker(STAND_IN, "unused")
 
 
 def _workers(pool: WorkerPool) -> list[Any]:

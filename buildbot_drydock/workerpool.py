@@ -21,7 +21,7 @@ _PREFIX = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)?")
 
 
 def is_renderable(value: object) -> bool:
-    return bool(IRenderable.providedBy(value))  # type: ignore[attr-defined, unused-ignore]
+    return bool(IRenderable.providedBy(value))
 
 
 def _requirements(value: Any) -> Any:
