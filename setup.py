@@ -51,16 +51,7 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["buildbot_drydock", "buildbot_drydock.*"]),
-    # The revisions of a database are read as files, so they are data as well as modules.
-    package_data={
-        "buildbot_drydock": [
-            "py.typed",
-            "store/migrations/**/*.py",
-            "store/migrations/**/*.mako",
-            "store/**/*.ini",
-        ],
-    },
-    exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
+    package_data={"buildbot_drydock": ["py.typed"]},
     zip_safe=False,
     install_requires=[
         "buildbot>=4.3",
@@ -92,6 +83,9 @@ setup(
         ],
         "buildbot.util": [
             "Drydock = buildbot_drydock.config:Drydock",
+            "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",
+            "SyntheticPool = buildbot_drydock.latent.synthetic:SyntheticPool",
+            "WorkerPool = buildbot_drydock.workerpool:WorkerPool",
         ],
     },
 )

@@ -3,6 +3,9 @@ from importlib.metadata import distribution
 from buildbot.plugins import util, worker
 from twisted.trial.unittest import SynchronousTestCase
 
+import buildbot_drydock
+from buildbot_drydock.latent.worker import DrydockWorker
+
 NAME = "buildbot-drydock"
 
 
@@ -17,8 +20,8 @@ class EntryPointTests(SynchronousTestCase):
             self.assertTrue(callable(point.load()), point)
 
     def test_buildbot_offers_our_classes_as_plugins(self) -> None:
-        from buildbot_drydock.config import Drydock
-        from buildbot_drydock.latent.worker import DrydockWorker
-
-        self.assertIs(util.Drydock, Drydock)
+        self.assertIs(util.Drydock, buildbot_drydock.Drydock)
+        self.assertIs(util.LocalProcesses, buildbot_drydock.LocalProcesses)
+        self.assertIs(util.SyntheticPool, buildbot_drydock.SyntheticPool)
+        self.assertIs(util.WorkerPool, buildbot_drydock.WorkerPool)
         self.assertIs(worker.DrydockWorker, DrydockWorker)
