@@ -126,6 +126,30 @@ class Contention(TestCase):
         keys = [slotlocks.slot(resource.id, slot) for slot in range(5)]
         self.assertEqual(await self.locks(), sorted([*keys, *resource.locks]))
 
+    async def test_what_is_read_in_one_transaction_is_of_one_moment(self) -> None:
+        begun, written = threading.Event(), threading.Event()
+        query = sa.select(sa.func.count()).select_from(slot_locks)
+
+        def read_twice(connection: Connection) -> list[int | None]:
+            before = connection.execute(query).scalar()
+            begun.set()
+            self.assertTrue(written.wait(60))
+            return [before, connection.execute(query).scalar()]
+
+        def insert(connection: Connection) -> bool:
+            self.assertTrue(begun.wait(60))
+            connection.execute(slot_locks.insert(), {"lock_key": "k", "owner": "o"})
+            return True
+
+        async def change() -> list[int | None]:
+            await transactions.write(self.pools[2], insert)
+            written.set()
+            return []
+
+        reading = transactions.read(self.pools[1], read_twice)
+        self.assertEqual((await together([reading, change()]))[0], [0, 0])
+        self.assertEqual(await self.locks(), ["k"])
+
     async def test_of_many_masters_that_claim_a_place_one_gets_it(self) -> None:
         def request(number: int) -> ResourceRequest:
             # Several locks, in different orders.
