@@ -331,7 +331,8 @@ class ExpectationTests(SynchronousTestCase):
             ({"enum": ["a", "b"]}, "'a' or 'b'"),
             ({"const": "a"}, "'a'"),
             ({"type": "array", "items": {"type": "boolean"}}, "a list of: True or False"),
-            ({"$ref": "#/$defs/Entry"}, "a Entry"),
+            ({"$ref": "#/$defs/Entry"}, "fields of Entry"),
+            ({"type": "object", "values": "a dictionary of labels"}, "a dictionary of labels"),
             ({}, "a value"),
         ):
             self.assertEqual(expectation(schema), words)
