@@ -80,13 +80,17 @@ class PoolFields(Fields):
         description="The labels that a host must have: texts, whole numbers, True or False. All of "
         "it, or any value, may be renderable, so that a build asks by its properties.",
         json_schema_extra={
-            "remedy": "give requires a dictionary such as {'os': 'debian'}, or a renderable"
+            "values": "a dictionary of labels, or a renderable",
+            "remedy": "give requires a dictionary such as {'os': 'debian'}, or a renderable",
         },
     )
     blueprints: Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)] = pydantic.Field(
         default=(),
         description="The names of the only blueprints that it may use; all if there are none.",
-        json_schema_extra={"remedy": "give blueprints a list of names, such as ['linux']"},
+        json_schema_extra={
+            "values": "a list of names",
+            "remedy": "give blueprints a list of names, such as ['linux']",
+        },
     )
     priority: int = pydantic.Field(
         default=0,
@@ -160,13 +164,13 @@ class PoolFields(Fields):
     )
     python: str = pydantic.Field(
         default="",
-        description="The Python on the host that runs the worker; the master's own on its own "
-        "machine, otherwise python3, if empty.",
+        description="The Python on the host that runs the worker. If empty, that is the master's "
+        "own on the master's machine, and python3 elsewhere.",
     )
     masterFQDN: str = pydantic.Field(
         default="",
-        description="How the host reaches the master, 'name' or 'name:port'; this machine's name "
-        "if empty.",
+        description="The name by which the host reaches the master. If empty, that is localhost on "
+        "the master's machine, and its full name elsewhere.",
     )
     properties: dict[str, Any] = pydantic.Field(
         default_factory=dict,

@@ -83,10 +83,11 @@ class CommonFields(Fields):
     labels: dict[LabelKey, LabelValue] = pydantic.Field(
         default_factory=dict,
         description="What its resources have to offer; a lease that requires other values never "
-        "gets one. Values are texts, whole numbers, True or False.",
+        "gets one.",
         json_schema_extra={
+            "values": "a dictionary of texts, whole numbers, True or False",
             "remedy": "give labels a dictionary of texts, whole numbers, True or False, such as "
-            "{'os': 'debian'}"
+            "{'os': 'debian'}",
         },
     )
     choices: dict[LabelKey, Offers] = pydantic.Field(
@@ -94,8 +95,9 @@ class CommonFields(Fields):
         description="Labels that are settled only when a resource is built: it gets the value "
         "that the lease it is built for requires, or the first.",
         json_schema_extra={
+            "values": "a dictionary of lists",
             "remedy": "give choices a dictionary of lists, such as "
-            "{'image': ['bookworm', 'trixie']}"
+            "{'image': ['bookworm', 'trixie']}",
         },
     )
     placement: Literal["pack", "spread"] = pydantic.Field(
@@ -161,8 +163,9 @@ class CommonFields(Fields):
         default=(),
         description="How min_ready and limit change by time of day: a list of Schedule.",
         json_schema_extra={
+            "values": "a list of Schedule",
             "remedy": "give schedule a list such as "
-            "[Schedule('0 8 * * mon-fri', min_ready=5), Schedule('0 19 * * *', min_ready=0)]"
+            "[Schedule('0 8 * * mon-fri', min_ready=5), Schedule('0 19 * * *', min_ready=0)]",
         },
     )
 

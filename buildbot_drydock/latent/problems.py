@@ -45,7 +45,11 @@ class Conflict:
 
 
 class Fields(pydantic.BaseModel):
-    """A set of typed fields. Each has a description, and its unit as ``json_schema_extra``."""
+    """A set of typed fields, each with a description.
+
+    ``json_schema_extra`` may tell a field's ``unit``, what ``values`` it takes and the ``remedy``
+    for a wrong one, in words, where the schema says it badly.
+    """
 
     model_config = pydantic.ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=False
@@ -160,15 +164,16 @@ class Declaration:
 
 def expectation(schema: Mapping[str, Any]) -> str:
     """Describe, in words, the values that a JSON schema of one field allows."""
+    if "values" in schema:
+        return str(schema["values"])
     if "anyOf" in schema:
         return " or ".join(expectation(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return " or ".join(repr(value) for value in schema["enum"])
     if "const" in schema:
         return repr(schema["const"])
-    if "allOf" in schema or "$ref" in schema:
-        target = schema["allOf"][0] if "allOf" in schema else schema
-        return f"a {str(target.get('$ref', 'value')).rsplit('/', 1)[-1]}"
+    if "$ref" in schema:
+        return f"fields of {str(schema['$ref']).rsplit('/', 1)[-1]}"
     if schema.get("type") == "array":
         items = schema.get("items", {})
         least = " of at least one of" if schema.get("minItems") else " of"

@@ -1,0 +1,136 @@
+"""Write docs/reference.md: what can be written in master.cfg, from the schemas that check it.
+
+With ``--check`` nothing is written; the exit status tells whether the file is current.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from buildbot_drydock.config import DrydockFields
+from buildbot_drydock.latent.definition import CommonFields, Definition
+from buildbot_drydock.latent.kinds import kinds
+from buildbot_drydock.latent.problems import Fields, expectation
+from buildbot_drydock.latent.schedule import Entry
+from buildbot_drydock.workerpool import PoolFields
+
+REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+
+INTRODUCTION = """\
+<!-- Written by scripts/generate_reference.py: change the descriptions in the code, then run it. -->
+
+# Reference of the fields in master.cfg
+
+```python
+from buildbot_drydock import Drydock, LocalProcesses, WorkerPool
+
+drydock = Drydock(
+    blueprints=[LocalProcesses("linux", limit=4, labels={"os": "linux"})],
+    workers=[WorkerPool("linux", size=8, requires={"os": "linux"})],
+)
+c["configurators"] = [drydock]
+c["builders"] = [
+    util.BuilderConfig("tests", workernames=drydock.workernames("linux"), factory=factory)
+]
+```
+
+The name of a blueprint or a pool is its first argument: letters, digits, `_` and `-`, beginning
+with a letter or `_`. All others are given as `field=value`. `buildbot checkconfig` reports all that
+is wrong at once.
+"""
+
+
+def reference() -> str:
+    """Return the whole document."""
+    sections = [INTRODUCTION]
+    sections.append(section("Drydock", "Beside `blueprints` and `workers`.", DrydockFields))
+    sections.append(section("WorkerPool", "A pool of workers with recycled names.", PoolFields))
+    sections.append(section("All blueprints", "What every kind has.", CommonFields))
+    for _, cls in sorted(kinds([]).classes.items()):
+        sections.append(kind_section(cls))
+    sections.append(
+        section(
+            "Schedule",
+            "An entry of a blueprint's `schedule`, with `cron` as its first argument. The entry "
+            "whose time came last is in force.",
+            Entry,
+        )
+    )
+    return "\n".join(sections)
+
+
+def kind_section(cls: type[Definition]) -> str:
+    """Describe a kind of blueprint: the fields that it alone has, or has otherwise."""
+    common = rows(CommonFields)
+    own = {field: row for field, row in rows(cls.fields_class).items() if common.get(field) != row}
+    text = inspect.getdoc(cls) or ""
+    return "\n".join(
+        [f"## {cls.__name__}", "", text, "", f"Its kind is `{cls.kind}`.", "", *table(own)]
+    )
+
+
+def section(title: str, text: str, fields: type[Fields]) -> str:
+    return "\n".join([f"## {title}", "", text, "", *table(rows(fields))])
+
+
+def table(described: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    if not described:
+        yield "It has no fields of its own."
+    else:
+        yield "| field | value | default | meaning |"
+        yield "|---|---|---|---|"
+    for field, cells in described.items():
+        yield f"| {' | '.join([f'`{field}`', *cells])} |"
+    yield ""
+
+
+def rows(fields: type[Fields]) -> dict[str, tuple[str, ...]]:
+    """Return, for each field, its values, its default and its meaning."""
+    schema = fields.model_json_schema()
+    return {
+        field: (
+            values(described),
+            default(fields, field),
+            " ".join(described.get("description", "").split()).replace("|", "\\|"),
+        )
+        for field, described in schema["properties"].items()
+    }
+
+
+def values(described: Mapping[str, Any]) -> str:
+    text = expectation(described)
+    return f"{text} ({described['unit']})" if "unit" in described else text
+
+
+def default(fields: type[Fields], field: str) -> str:
+    info = fields.model_fields[field]
+    if info.is_required():
+        return "required"
+    value = info.get_default(call_default_factory=True, validated_data={})
+    if value == ():
+        return "`[]`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value!r}`"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only tell whether it is current")
+    options = parser.parse_args(arguments)
+    text = reference()
+    if options.check:
+        if REFERENCE.exists() and REFERENCE.read_text("utf-8") == text:
+            return 0
+        print(f"{REFERENCE} is not current. Remedy: run scripts/generate_reference.py.")
+        return 1
+    REFERENCE.parent.mkdir(exist_ok=True)
+    REFERENCE.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
