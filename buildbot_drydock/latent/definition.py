@@ -6,6 +6,7 @@ parties write theirs the same way, and register it as an entry point (see ``kind
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import pydantic
 
 from buildbot_drydock.interfaces import Prepares, Provider, Vacates
 from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, unit
-from buildbot_drydock.latent.schedule import Entry, Schedule, in_force
+from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
 from buildbot_drydock.model import Blueprint, BlueprintState, Placement
 
 if TYPE_CHECKING:
@@ -242,6 +243,7 @@ class Definition(Declaration):
     fields_class: ClassVar[type[CommonFields]] = CommonFields
     provider_class: ClassVar[type]
     provides: ClassVar[str] = "host"  # the type of resource, as leases ask for it
+    _in_force: tuple[float, float, Entry | None] = (0.0, 0.0, None)  # from, until, which
 
     @property
     def fields(self) -> CommonFields:
@@ -253,7 +255,7 @@ class Definition(Declaration):
     def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
         """Return what the planner needs to know, as the schedule has it at *now*."""
         fields = self.fields
-        min_ready, limit = fields.scheduled(in_force(fields.schedule, now))
+        min_ready, limit = fields.scheduled(self._entry_in_force(now))
         return Blueprint(
             name=self.name,
             kind=self.kind,
@@ -276,6 +278,16 @@ class Definition(Declaration):
             vacates=issubclass(self.provider_class, Vacates),
             state=BlueprintState(name=self.name) if state is None else state,
         )
+
+    def _entry_in_force(self, now: float) -> Entry | None:
+        """Work out cron times only when they have passed: this is asked for in each turn."""
+        since, until, entry = self._in_force
+        if not since <= now < until:
+            schedule = self.fields.schedule
+            change = next_change(schedule, now)
+            entry = in_force(schedule, now)
+            self._in_force = (now, math.inf if change is None else change, entry)
+        return entry
 
     def provider(self, surroundings: Surroundings) -> Provider:
         """Return what builds and destroys the hosts. Called when the service starts."""

@@ -115,8 +115,7 @@ def last_time(entry: Entry, now: float) -> float:
 def next_time(entry: Entry, now: float) -> float:
     """Return the next time, after *now*, at which the entry comes."""
     zone = _zone(entry)
-    # A time that the clocks skip comes when they have skipped it: look at it again.
-    times = croniter(entry.cron, _wall(now, zone).replace(fold=0) - timedelta(hours=3))
+    times = croniter(entry.cron, _wall(now, zone).replace(fold=0))
     while (comes_at := _instant(times.get_next(datetime), zone)) <= now:
         pass
     return comes_at

@@ -238,6 +238,24 @@ class DrydockTests(SynchronousTestCase):
         self.assertIn("b never fits: os=x is required, it offers nothing", str(caught.exception))
         self.assertNotIn("a never fits", str(caught.exception))
 
+    def test_only_blueprints_of_hosts_can_satisfy_a_pool(self) -> None:
+        class Copies(LocalProcesses):
+            provides = "working-copy"
+
+        with self.assertRaises(ConfigErrors) as caught:
+            Drydock([Copies("copies")], [WorkerPool("linux")])
+        self.assertIn("there is no blueprint of hosts", str(caught.exception))
+
+    def test_names_differ_in_more_than_upper_and_lower_case(self) -> None:
+        with self.assertRaises(ConfigErrors) as caught:
+            Drydock([LocalProcesses("linux"), LocalProcesses("Linux")])
+        self.assertIn("2 blueprints have this name", str(caught.exception))
+
+    def test_a_lease_is_renewed_at_least_twice_in_its_life(self) -> None:
+        self.assertEqual(Drydock(lease_seconds=121, renew_interval=60).problems, [])
+        with self.assertRaises(ConfigErrors):
+            Drydock(lease_seconds=120, renew_interval=60)
+
     def test_a_pool_without_any_blueprint_is_refused(self) -> None:
         with self.assertRaises(ConfigErrors) as caught:
             Drydock(workers=[WorkerPool("linux")])

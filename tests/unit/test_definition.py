@@ -236,6 +236,18 @@ class ScheduledTests(CaseOfProblems):
         self.assertEqual((morning.min_ready, morning.limit), (5, 9))
         self.assertEqual((evening.min_ready, evening.limit), (0, 2))
 
+    def test_one_definition_is_asked_at_any_times_in_any_order(self) -> None:
+        entries = [
+            Schedule("0 8 * * *", limit=5, timezone="UTC"),
+            Schedule("0 19 * * *", limit=2, timezone="UTC"),
+        ]
+        definition = Plain("linux", schedule=entries)
+        hour, day = 3600.0, 86400.0
+        for at, limit in (
+            (9, 5), (18.99, 5), (19, 2), (31.99, 2), (32, 5), (9, 5), (20, 2), (10, 5), (-1, 2),
+        ):  # fmt: skip
+            self.assertEqual(definition.blueprint(100 * day + at * hour).limit, limit, at)
+
     def test_what_is_wrong_with_an_entry_is_named_with_its_place(self) -> None:
         for entry, words in (
             (Schedule("61 * * * *", limit=1), "schedule[1].cron is '61 * * * *'"),
@@ -317,6 +329,7 @@ class KindOfDefinitionTests(SynchronousTestCase):
     def test_definitions_with_problems_are_equal_if_the_same_was_written(self) -> None:
         self.assertEqual(Plain("x", limit="2"), Plain("x", limit="2"))
         self.assertNotEqual(Plain("x", limit="2"), Plain("x", limit="3"))
+        self.assertNotEqual(Plain("x", 2), Plain("x", 3))
 
 
 class ExpectationTests(SynchronousTestCase):
