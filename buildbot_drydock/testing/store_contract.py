@@ -758,6 +758,7 @@ class StoreContract(_Base):
         await self.destroyed(resources[1])
         await self.vacated(leases[2])
         # Rows that change keep their place in the order.
+        self.clock.advance(1)
         resources[0] = await self.moved(resources[0], (ResourceEvent.BREAK, RESOURCE_BROKEN))
         await self.store.renew([leases[0].id], expires_at=NOON + 60)
         rows = await self.other.rows()
