@@ -45,7 +45,7 @@ class Leases:
         self._store = store
         self._clock = clock
         self._master = master
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds  # may be changed at any time
         self._new_nonce = new_nonce
         self._wake = wake
         self._reasons = reasons
@@ -101,7 +101,12 @@ class Leases:
         return waiting
 
     def hold(self, number: int, lost: Callable[[Lease], None]) -> None:
-        """Renew the lease from now on, and call *lost* once if somebody else ends it."""
+        """Call *lost* once if somebody else ends the lease.
+
+        Raises ``LeaseBroken`` if that has happened already.
+        """
+        if number not in self._held:
+            raise LeaseBroken(f"lease {number} was lost before its holder could use it")
         self._held[number] = lost
 
     def drop(self, number: int) -> None:
@@ -120,6 +125,20 @@ class Leases:
                 break
             lease = await self._store.lease(number)  # changed meanwhile: by a renewal, for one
         self._wake()
+
+    async def await_holders(self) -> None:
+        """After a restart, let all leases of this master live until their holders adopt them.
+
+        Those that nobody comes for expire.
+        """
+        rows = await self._store.rows()
+        mine = [
+            lease.id
+            for lease in rows.leases
+            if lease.master == self._master and lease.status in _LIVING
+        ]
+        if mine:
+            await self._store.renew(mine, expires_at=self._expiry())
 
     async def adopt(self, owner: str) -> Lease | None:
         """After a restart, return the owner's newest active lease, and release its other ones.
@@ -175,7 +194,13 @@ class Leases:
             self.drop(lease.id)
             self._fail_waiting(lease.id, lease.reason or f"it is {lease.status.value}")
             if lost is not None:
-                lost(lease)
+                self._tell(lost, lease)
+
+    def _tell(self, lost: Callable[[Lease], None], lease: Lease) -> None:
+        try:
+            lost(lease)
+        except Exception:  # noqa: BLE001 - one holder's bug must not end the turn of all
+            self.log.failure("the holder of lease {number} failed to let go", number=lease.id)
 
     def observed(self, rows: Rows) -> None:
         """Look through the rows of a turn: another master may have moved a lease of ours."""
@@ -192,4 +217,4 @@ class Leases:
             waiting.errback(LeaseBroken(f"lease {number}: {reason}"))
 
     def _expiry(self) -> float:
-        return self._clock.seconds() + self._lease_seconds
+        return self._clock.seconds() + self.lease_seconds

@@ -17,6 +17,9 @@ from buildbot_drydock.interfaces import ReactorTime
 # A turn that failed, for want of a database for one, is not tried again sooner unless woken.
 AFTER_A_FAILURE_SECONDS: Final = 5.0
 
+# A wait shorter than the clock can tell apart would end before it began, again and again.
+_SHORTEST_SECONDS = 0.001
+
 
 class Loop:
     """Calls *turn* whenever it is due. *wake_at* tells when the last plan wants the next one."""
@@ -98,4 +101,4 @@ class Loop:
         at = self._wake_at()
         if at is None:
             return self._safety_seconds
-        return min(self._safety_seconds, max(0.0, at - self._clock.seconds()))
+        return min(self._safety_seconds, max(_SHORTEST_SECONDS, at - self._clock.seconds()))

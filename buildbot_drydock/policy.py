@@ -27,6 +27,8 @@ from buildbot_drydock.reasons import (
     Reason,
 )
 
+# The clocks of two masters may differ by this much.
+CLOCK_TOLERANCE_SECONDS: Final = 5.0
 # A host that was told to go is told again after this many seconds, if it is still listed.
 DESTROY_AGAIN_SECONDS: Final = 60.0
 # A lease whose set-up or clean-up failed this often in a row is given up.
@@ -138,16 +140,19 @@ def worn_out(blueprint: Blueprint, resource: Resource, now: float) -> str | None
     return None
 
 
-def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed:
+def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed | None:
     """Of the hosts that bear one token, return the one that counts.
 
-    That is the one the row remembers; otherwise the readiest, then the oldest.
+    That is the one the row remembers, and no other, once it remembers one; before that the
+    readiest, then the oldest.
     """
+    if resource.identity:
+        return next((host for host in hosts if host.identity == resource.identity), None)
     order = {Health.READY: 0, Health.STARTING: 1, Health.FAILING: 2}
     return min(
         hosts,
+        default=None,
         key=lambda host: (
-            host.identity != resource.identity,
             order[host.health],
             host.created_at or 0.0,
             host.identity,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from buildbot_drydock.actions import (
     Action,
@@ -23,11 +23,17 @@ from buildbot_drydock.model import (
     Health,
     Lease,
     LeaseStatus,
+    Observed,
     Resource,
     ResourceStatus,
 )
 from buildbot_drydock.planner.survey import ENDED, LIVING, Survey
-from buildbot_drydock.policy import DESTROY_AGAIN_SECONDS, MOST_CALL_FAILURES, keeper
+from buildbot_drydock.policy import (
+    CLOCK_TOLERANCE_SECONDS,
+    DESTROY_AGAIN_SECONDS,
+    MOST_CALL_FAILURES,
+    keeper,
+)
 
 
 def see_to_leases(survey: Survey) -> Iterator[Action]:
@@ -118,9 +124,8 @@ def see_to_resources(survey: Survey) -> Iterator[Action]:
 
 def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
     inventory = survey.inventory(blueprint.name)
-    hosts = inventory.hosts.get(resource.token)
-    if hosts:
-        host = keeper(hosts, resource)
+    host = keeper(inventory.hosts.get(resource.token, ()), resource)
+    if host is not None:
         if host.health is Health.READY:
             return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
         if host.health is Health.FAILING:
@@ -132,7 +137,7 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
             resource, f"its host took over {blueprint.boot_timeout:.0f} s to boot"
         )
     survey.wake(deadline)
-    if hosts:
+    if host is not None:
         return None
     return _ask_for_host(survey, blueprint, resource)
 
@@ -158,12 +163,13 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
     inventory = survey.inventory(blueprint.name)
     if not inventory.known:
         return None
-    hosts = inventory.hosts.get(resource.token)
-    if not hosts:
-        if inventory.asked_at > resource.since + blueprint.listing_delay:
+    host = keeper(inventory.hosts.get(resource.token, ()), resource)
+    if host is None:
+        seen_from = resource.since + blueprint.listing_delay + CLOCK_TOLERANCE_SECONDS
+        if inventory.asked_at > seen_from:
             return SettleResource(resource, ResourceEvent.BREAK, "its host has gone")
+        survey.wake(seen_from)
         return None
-    host = keeper(hosts, resource)
     if host.health is Health.FAILING:
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
     return _unvacated(survey, blueprint, resource)
@@ -209,12 +215,23 @@ def sweep(survey: Survey) -> Iterator[Action]:
             if resource is None:
                 reason = "no living resource accounts for it"
                 yield from _destroy_stray(survey, blueprint, token, "", reason)
-            elif len(hosts) > 1 and resource.status not in ENDED:
-                kept = keeper(hosts, resource)
-                for host in hosts:
-                    if host is not kept:
-                        reason = f"it is a twin of resource {resource.id}"
-                        yield from _destroy_stray(survey, blueprint, token, host.identity, reason)
+            elif len(hosts) > 1 and resource.status is ResourceStatus.ACTIVE:
+                yield from _destroy_twins(survey, blueprint, resource, hosts)
+
+
+def _destroy_twins(
+    survey: Survey, blueprint: Blueprint, resource: Resource, hosts: Sequence[Observed]
+) -> Iterator[Action]:
+    """Keep the host that the row remembers.
+
+    While the row remembers none, two masters with different listings could keep one each, and
+    destroy both; when it is not listed any more, the resource is about to break.
+    """
+    kept = keeper(hosts, resource)
+    for host in hosts:
+        if kept is not None and host.identity != kept.identity:
+            reason = f"it is a twin of resource {resource.id}"
+            yield from _destroy_stray(survey, blueprint, resource.token, host.identity, reason)
 
 
 def _destroy_stray(

@@ -1,0 +1,83 @@
+"""The rules that no storm may break: one small checker each, over rows and the real cloud."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+from buildbot_drydock import slotlocks
+from buildbot_drydock.latent.synthetic import SyntheticCloud
+from buildbot_drydock.model import Lease, LeaseStatus, Resource, ResourceStatus, Rows
+
+K = TypeVar("K")
+
+
+class Unsafe(AssertionError):
+    """A rule was broken."""
+
+
+def nothing_is_taken_twice(rows: Rows) -> None:
+    """One lease a slot, one resource a place, one living row a token."""
+    _unique("slot", ((i.resource, i.slot) for i in rows.leases if i.resource is not None))
+    _unique("place", ((r.blueprint, r.place) for r in rows.resources))
+    _unique("token", (r.token for r in rows.resources))
+
+
+def locks_say_what_rows_say(rows: Rows, locks: Mapping[str, str]) -> None:
+    """Whatever is held has its slot lock, and no slot lock outlives its owner."""
+    expected = {slotlocks.place(r.blueprint, r.place): f"resource/{r.id}" for r in rows.resources}
+    for lease in rows.leases:
+        if lease.resource is not None and lease.slot is not None:
+            expected[slotlocks.slot(lease.resource, lease.slot)] = f"lease/{lease.id}"
+    if expected != dict(locks):
+        raise Unsafe(f"slot locks {dict(locks)}, but rows call for {expected}")
+
+
+def limits_are_kept(rows: Rows, highest_limits: Mapping[str, int]) -> None:
+    """A limit that was lowered may be exceeded until what is in use is given back."""
+    for name, count in Counter(r.blueprint for r in rows.resources).items():
+        if count > highest_limits[name]:
+            raise Unsafe(
+                f"{name} has {count} resources, and never more than {highest_limits[name]}"
+            )
+
+
+def leases_hold_what_their_status_says(rows: Rows) -> None:
+    resources = {r.id: r for r in rows.resources}
+    for lease in rows.leases:
+        if lease.status is LeaseStatus.PENDING and lease.resource is not None:
+            raise Unsafe(f"a pending lease holds a slot: {lease}")
+        if lease.status in (LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE):
+            if lease.resource is None or lease.resource not in resources:
+                raise Unsafe(f"a lease holds a slot on nothing: {lease}")
+            if resources[lease.resource].status is ResourceStatus.PENDING:
+                raise Unsafe(f"a lease holds a slot on a host that does not answer yet: {lease}")
+
+
+def hosts_were_written_down_first(cloud: SyntheticCloud, ever_seen: Iterable[str]) -> None:
+    if strays := set(cloud.tokens()) - set(ever_seen):
+        raise Unsafe(f"these hosts were asked for before they were written down: {strays}")
+
+
+def host_may_be_destroyed(rows: Rows, token: str, identities_left: int) -> None:
+    """A host in use is not torn down, unless it is the twin of one that stays."""
+    for resource in rows.resources:
+        alive = resource.status in (ResourceStatus.PENDING, ResourceStatus.ACTIVE)
+        if resource.token == token and alive and identities_left < 1:
+            raise Unsafe(f"the host of a living resource is torn down: {resource}")
+
+
+def slot_is_vacant(cloud: SyntheticCloud, lease: Lease, resource: Resource | None) -> None:
+    """When a slot is given back, nothing of its lease runs there any more."""
+    if resource is None:
+        return
+    hosts = {machine.identity for machine in cloud.named(resource.token)}
+    if left := hosts & cloud.running(lease.tag):
+        raise Unsafe(f"the slot of {lease} was given back while it still runs on {left}")
+
+
+def _unique(what: str, taken: Iterable[K]) -> None:
+    twice = [value for value, count in Counter(taken).items() if count > 1]
+    if twice:
+        raise Unsafe(f"one {what} is taken twice: {twice}")

@@ -1,0 +1,1 @@
+"""Storms over the whole of Drydock, each from one seed."""

@@ -1,0 +1,80 @@
+"""A few storms in every run of the tests. ``make sim`` runs ten thousand."""
+
+import os
+from dataclasses import replace
+
+from twisted.trial.unittest import SynchronousTestCase as TestCase
+
+from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.testing import checks
+from buildbot_drydock.testing.simulator import Simulation, finish
+
+
+class TestStorms(TestCase):
+    def test_storms_pass(self) -> None:
+        first = int(os.environ.get("DRYDOCK_SEED", "0"))
+        for seed in range(first, first + int(os.environ.get("DRYDOCK_RUNS", "150"))):
+            with self.subTest(seed=seed):
+                Simulation(seed).run()
+
+    def test_a_seed_repeats_itself(self) -> None:
+        stories = []
+        for _ in range(2):
+            simulation = Simulation(11)
+            simulation.run()
+            events = finish(simulation.store.events(limit=10_000))
+            stories.append([(entry.at, entry.event) for entry in events])
+        self.assertGreater(len(stories[0]), 20)
+        self.assertEqual(*stories)
+
+    def test_storms_are_stormy(self) -> None:
+        """Among a handful of seeds all that can happen does happen, or the storms prove little."""
+        kinds: set[str] = set()
+        deaths = 0
+        for seed in range(40):
+            simulation = Simulation(seed)
+            simulation.run()
+            deaths += len(simulation.dead)
+            kinds.update(e.event.kind for e in finish(simulation.store.events(limit=10_000)))
+        self.assertGreater(deaths, 10)
+        missing = {
+            "resource-broken",
+            "lease-broken",
+            "lease-returned",
+            "launch-failed",
+            "blueprint-misconfigured",
+            "launches-recovered",
+            "stray-destroyed",
+            "call-failed",
+            "mode-changed",
+        } - kinds
+        self.assertEqual(missing, set())
+
+
+class TestCheckers(TestCase):
+    """A checker that never complains proves nothing."""
+
+    def broken(self, breakage) -> str:
+        simulation = Simulation(3, steps=200)
+        for _ in range(simulation.steps):
+            simulation._mishap()
+            simulation._step()
+            if simulation._rows().leases and any(r.uses for r in simulation._rows().resources):
+                break
+        breakage(simulation)
+        with self.assertRaises(checks.Unsafe) as caught:
+            simulation._check()
+        return str(caught.exception)
+
+    def test_a_lock_without_its_row_is_noticed(self) -> None:
+        text = self.broken(lambda s: s.store._owners.update({"resource(99).lease(0)": "lease/99"}))
+        self.assertIn("resource(99).lease(0)", text)
+
+    def test_a_host_without_a_row_is_noticed(self) -> None:
+        def build_unasked(simulation: Simulation) -> None:
+            cloud = simulation.clouds["linux"]
+            cloud.script = replace(cloud.script, capacity=1_000)
+            cloud.create("linux", "nobody-knows-me", HostSpec())
+
+        text = self.broken(build_unasked)
+        self.assertIn("nobody-knows-me", text)
