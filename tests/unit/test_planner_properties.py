@@ -1,0 +1,288 @@
+"""What holds for the plan of any world whatever."""
+
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock.actions import (
+    AcquireLease,
+    BreakLease,
+    BuildResource,
+    DestroyHost,
+    DestroyStray,
+    ReleaseLease,
+    ReturnLease,
+    SettleResource,
+)
+from buildbot_drydock.lifecycle import ResourceEvent
+from buildbot_drydock.model import Health, LeaseStatus, ResourceStatus, World
+from buildbot_drydock.planner import Plan, plan
+from buildbot_drydock.policy import (
+    meets,
+    misfit,
+    no_launch,
+    order_of_service,
+    out_of_service,
+    worn_out,
+)
+from tests.unit.worlds import worlds
+
+# The same examples each time: a failure is one of the planner, not of the day.
+EXAMPLES = settings(derandomize=True, deadline=None, max_examples=200)
+
+ENDED = (ResourceStatus.RELEASED, ResourceStatus.BROKEN)
+LIVING = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
+RECLAIMED = "it is reclaimed for lease "
+
+
+def of_kind(planned: Plan, *kinds):
+    return [action for action in planned.actions if isinstance(action, kinds)]
+
+
+def ended_by(planned: Plan) -> set[int]:
+    return {each.lease.id for each in of_kind(planned, BreakLease, ReleaseLease, ReturnLease)}
+
+
+def waiting(given: World):
+    return [each for each in given.leases if each.status is LeaseStatus.PENDING]
+
+
+def candidates(given: World, lease):
+    return [
+        each
+        for each in given.blueprints
+        if not each.retired
+        and each.provides == lease.type
+        and (not lease.blueprints or each.name in lease.blueprints)
+        and misfit(each, lease) is None
+    ]
+
+
+class TestWhateverTheWorld(SynchronousTestCase):
+    @EXAMPLES
+    @given(worlds())
+    def test_no_limit_is_passed_and_no_place_taken_twice(self, given: World) -> None:
+        builds = of_kind(plan(given), BuildResource)
+        for blueprint in given.blueprints:
+            living = [each for each in given.resources if each.blueprint == blueprint.name]
+            built = [each.place for each in builds if each.blueprint == blueprint.name]
+            if built:
+                self.assertLessEqual(len(living) + len(built), blueprint.limit)
+            places = Counter(built) + Counter(each.place for each in living)
+            self.assertTrue(all(places[each] == 1 for each in built))
+
+    @EXAMPLES
+    @given(worlds())
+    def test_no_slot_and_no_lease_is_given_twice(self, given: World) -> None:
+        acquired = of_kind(plan(given), AcquireLease)
+        held = [(each.resource, each.slot) for each in given.leases if each.resource is not None]
+        slots = Counter(held) + Counter((each.resource.id, each.slot) for each in acquired)
+        self.assertLessEqual(max(slots.values(), default=0), 1)
+        leases = Counter(each.lease.id for each in acquired)
+        self.assertLessEqual(max(leases.values(), default=0), 1)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_what_is_given_is_fit_to_be_used(self, given: World) -> None:
+        planned = plan(given)
+        blueprints = {each.name: each for each in given.blueprints}
+        settled = {each.resource.id for each in of_kind(planned, SettleResource)}
+        acquired = of_kind(planned, AcquireLease)
+        for action in acquired:
+            blueprint = blueprints[action.resource.blueprint]
+            self.assertIs(action.resource.status, ResourceStatus.ACTIVE)
+            self.assertNotIn(action.resource.id, settled)
+            self.assertIsNone(worn_out(blueprint, action.resource, given.now))
+            self.assertIsNone(out_of_service(blueprint, given.now))
+            self.assertIn(blueprint, candidates(given, action.lease))
+            self.assertTrue(meets(action.resource.labels, action.lease.requires))
+            self.assertIn(action.slot, range(blueprint.leases_per_resource))
+            self.assertIs(action.activate, not blueprint.prepares)
+        for resource, times in Counter(each.resource.id for each in acquired).items():
+            (row,) = (each for each in given.resources if each.id == resource)
+            most = blueprints[row.blueprint].max_uses
+            self.assertTrue(most is None or row.uses + times <= most)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_no_host_is_destroyed_or_released_under_a_living_lease(self, given: World) -> None:
+        planned = plan(given)
+        ending = ended_by(planned)
+        for action in of_kind(planned, DestroyHost):
+            self.assertIn(action.resource.status, ENDED)
+            for lease in given.leases:
+                if lease.resource == action.resource.id and lease.status in LIVING:
+                    self.assertIn(lease.id, ending)
+        in_use = {each.resource for each in given.leases}
+        in_use |= {each.resource.id for each in of_kind(planned, AcquireLease)}
+        for action in of_kind(planned, SettleResource):
+            if action.event in (ResourceEvent.RELEASE, ResourceEvent.GONE):
+                self.assertNotIn(action.resource.id, in_use)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_no_host_that_a_row_accounts_for_is_swept(self, given: World) -> None:
+        rows = {each.token: each for each in given.resources}
+        for action in of_kind(plan(given), DestroyStray):
+            row = rows.get(action.token)
+            if row is not None:
+                hosts = given.inventories[action.blueprint].hosts[action.token]
+                identities = {each.identity for each in hosts}
+                self.assertGreater(len(hosts), 1)
+                self.assertNotIn(action.identity, ("", row.identity))
+                self.assertIn(action.identity, identities)
+        spared = Counter(
+            (each.blueprint, each.token) for each in of_kind(plan(given), DestroyStray)
+        )
+        self.assertLessEqual(max(spared.values(), default=0), 1, "of two twins one is kept")
+
+    @EXAMPLES
+    @given(worlds())
+    def test_an_unknown_listing_judges_nothing_gone_and_sweeps_nothing(self, given: World) -> None:
+        known = {name for name, each in given.inventories.items() if each.known}
+        planned = plan(given)
+        for action in of_kind(planned, DestroyStray):
+            self.assertIn(action.blueprint, known)
+        for action in of_kind(planned, SettleResource):
+            resource = action.resource
+            if resource.blueprint in known:
+                continue
+            self.assertIsNot(action.event, ResourceEvent.GONE)
+            if action.event is ResourceEvent.BREAK:
+                hosts = given.inventories[resource.blueprint].hosts[resource.token]
+                self.assertIs(resource.status, ResourceStatus.PENDING)
+                self.assertIn(Health.FAILING, {each.health for each in hosts})
+
+    @EXAMPLES
+    @given(worlds())
+    def test_each_waiting_lease_is_answered_exactly_once(self, given: World) -> None:
+        planned = plan(given)
+        answers = Counter(each.lease.id for each in of_kind(planned, AcquireLease))
+        answers += Counter(each.lease.id for each in of_kind(planned, BreakLease, ReleaseLease))
+        answers += Counter(planned.reasons.keys())
+        for lease in waiting(given):
+            self.assertEqual(answers[lease.id], 1, lease)
+            if lease.id in planned.reasons and candidates(given, lease):
+                self.assertGreaterEqual(len(planned.reasons[lease.id]), 1)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_what_can_not_be_served_now_is_told_of_each_candidate_that_can_not(
+        self, given: World
+    ) -> None:
+        planned = plan(given)
+        for lease in waiting(given):
+            named = {each.blueprint for each in planned.reasons.get(lease.id, ())}
+            for blueprint in candidates(given, lease):
+                out = out_of_service(blueprint, given.now)
+                blocked = no_launch(blueprint, booting=0, now=given.now)
+                if lease.id in planned.reasons and (out or blocked):
+                    self.assertIn(blueprint.name, named)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_a_lease_breaks_only_if_nothing_could_ever_serve_it_or_it_is_overdue(
+        self, given: World
+    ) -> None:
+        for action in of_kind(plan(given), BreakLease):
+            lease = action.lease
+            if lease.status is LeaseStatus.PENDING:
+                expired = lease.expires_at is not None and lease.expires_at <= given.now
+                mine = lease.master in (None, given.master)
+                self.assertTrue(expired or (mine and not candidates(given, lease)))
+
+    @EXAMPLES
+    @given(worlds(), st.randoms(use_true_random=False))
+    def test_the_order_of_rows_does_not_matter(self, given: World, random) -> None:
+        resources, leases = list(given.resources), list(given.leases)
+        random.shuffle(resources)
+        random.shuffle(leases)
+        shuffled = replace(given, resources=tuple(resources), leases=tuple(leases))
+        self.assertEqual(plan(shuffled), plan(given))
+
+    @EXAMPLES
+    @given(worlds())
+    def test_a_resource_is_reclaimed_only_if_nothing_else_could_serve(self, given: World) -> None:
+        planned = plan(given)
+        leases = {each.id: each for each in given.leases}
+        reclaimed = [
+            each for each in of_kind(planned, SettleResource) if each.reason.startswith(RECLAIMED)
+        ]
+        served = Counter(each.reason for each in reclaimed)
+        self.assertLessEqual(max(served.values(), default=0), 1, "one for each lease")
+        living = Counter(each.blueprint for each in given.resources)
+        living += Counter(each.blueprint for each in of_kind(planned, BuildResource))
+        for action in reclaimed:
+            lease = leases[int(action.reason.removeprefix(RECLAIMED))]
+            able = [
+                each
+                for each in candidates(given, lease)
+                if out_of_service(each, given.now) is None
+                and no_launch(each, booting=0, now=given.now) is None
+            ]
+            self.assertIn(action.resource.blueprint, {each.name for each in able})
+            for blueprint in able:
+                probing = no_launch(blueprint, booting=1, now=given.now) is not None
+                self.assertTrue(probing or living[blueprint.name] >= blueprint.limit)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_among_leases_of_a_kind_none_is_served_before_its_turn(self, given: World) -> None:
+        planned = plan(given)
+        acquired = {each.lease.id for each in of_kind(planned, AcquireLease)}
+        ended = ended_by(planned)
+        turns: dict[tuple, list[int]] = {}
+        for lease in sorted(waiting(given), key=order_of_service):
+            if lease.id not in ended:
+                kind = (lease.type, tuple(lease.requires.items()), lease.blueprints)
+                turns.setdefault(kind, []).append(lease.id)
+        for numbers in turns.values():
+            served = [number in acquired for number in numbers]
+            self.assertEqual(served, sorted(served, reverse=True))
+
+    @EXAMPLES
+    @given(worlds())
+    def test_a_row_is_changed_once_and_as_it_was_seen(self, given: World) -> None:
+        changed: Counter[tuple[str, int]] = Counter()
+        for action in plan(given).actions:
+            if isinstance(action, AcquireLease | BreakLease | ReleaseLease | ReturnLease):
+                changed["lease", action.lease.id] += 1
+                self.assertIn(action.lease, given.leases)
+            elif isinstance(action, SettleResource):
+                changed["resource", action.resource.id] += 1
+                self.assertIn(action.resource, given.resources)
+        self.assertLessEqual(max(changed.values(), default=0), 1)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_no_more_idle_ones_are_released_than_are_over_or_unwanted(self, given: World) -> None:
+        planned = plan(given)
+        settled = of_kind(planned, SettleResource)
+        for blueprint in given.blueprints:
+            of_it = [each for each in settled if each.resource.blueprint == blueprint.name]
+            over = [each for each in of_it if each.reason.startswith("there are more resources")]
+            idle = [each for each in of_it if each.reason.startswith("it was idle")]
+            others = [
+                each
+                for each in of_it
+                if each.event in (ResourceEvent.BREAK, ResourceEvent.RELEASE)
+                and each not in over
+                and each not in idle
+            ]
+            staying = [
+                each
+                for each in given.resources
+                if each.blueprint == blueprint.name and each.status not in ENDED
+            ]
+            if over:
+                left = len(staying) - len(others) - len(over)
+                self.assertGreaterEqual(left, blueprint.limit)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_the_next_turn_is_never_asked_for_in_the_past(self, given: World) -> None:
+        wake_at = plan(given).wake_at
+        self.assertTrue(wake_at is None or wake_at > given.now)

@@ -1,0 +1,207 @@
+"""Any world: consistent rows, and providers that say whatever they like about them.
+
+A world is drawn from one number, which is much faster than to draw each of its fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+
+from buildbot_drydock.model import (
+    Blueprint,
+    Call,
+    CallKey,
+    Health,
+    Inventory,
+    Lease,
+    LeaseStatus,
+    Mode,
+    Observed,
+    Placement,
+    Resource,
+    ResourceStatus,
+    World,
+)
+from buildbot_drydock.testing.builders import (
+    NOW,
+    blueprint,
+    inventory,
+    lease,
+    observed,
+    resource,
+    state,
+    world,
+)
+
+T = TypeVar("T")
+
+IMAGES = ("bookworm", "trixie")
+CALLS = (
+    None,
+    None,
+    Call(running=True),
+    Call(succeeded_at=NOW - 1),
+    Call(succeeded_at=NOW - 70),
+    Call(failures=1, retry_at=NOW + 5),
+    Call(failures=5, retry_at=NOW, error="it is stuck"),
+)
+STATES = (
+    state(),
+    state(),
+    state(),
+    state(failures=1, retry_at=NOW + 5),
+    state(failures=5),
+    state(misconfigured=True, failures=1, retry_at=NOW + 5),
+    state(mode=Mode.PAUSED),
+    state(mode=Mode.DRAINING),
+    state(mode=Mode.DISABLED, mode_until=NOW - 1),
+)
+
+
+class _Draw:
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    def one_of(self, *values: T) -> T:
+        return self._random.choice(values)
+
+    def whole(self, least: int, most: int) -> int:
+        return self._random.randint(least, most)
+
+
+def worlds() -> st.SearchStrategy[World]:
+    return st.integers(0, 2**64 - 1).map(world_of)
+
+
+def world_of(seed: int) -> World:
+    pick = _Draw(seed)
+    blueprints = [_blueprint(pick, name) for name in "abc"[: pick.whole(1, 3)]]
+    resources = [
+        _resource(pick, number, pick.one_of(*blueprints)) for number in range(1, pick.whole(1, 7))
+    ]
+    leases = _leases_on(pick, blueprints, resources)
+    leases += [_waiting(pick, len(leases) + number) for number in range(1, pick.whole(1, 6))]
+    given = world(*blueprints, resources=resources, leases=leases, master=1)
+    inventories = {
+        each.name: _inventory(pick, each, resources) for each in blueprints if pick.whole(0, 9)
+    }
+    return replace(given, inventories=inventories, calls=_calls(pick, given))
+
+
+def _blueprint(pick: _Draw, name: str) -> Blueprint:
+    return blueprint(
+        name,
+        limit=pick.whole(1, 4),
+        leases_per_resource=pick.whole(1, 3),
+        choices=pick.one_of({}, {"image": IMAGES}),
+        placement=pick.one_of(*Placement),
+        min_ready=pick.one_of(0, 0, 1, 2),
+        idle_timeout=pick.one_of(0.0, 50.0, 600.0, None),
+        max_uses=pick.one_of(None, None, 1, 3),
+        max_age=pick.one_of(None, None, 500.0),
+        listing_delay=pick.one_of(0.0, 30.0),
+        prepares=pick.one_of(False, True),
+        vacates=pick.one_of(False, True),
+        retired=pick.one_of(False, False, False, True),
+        state=pick.one_of(*STATES),
+    )
+
+
+def _resource(pick: _Draw, number: int, of: Blueprint) -> Resource:
+    active = ResourceStatus.ACTIVE
+    status = pick.one_of(active, active, ResourceStatus.PENDING, *_ENDED)
+    ago = pick.one_of(0.0, 10.0, 100.0, 1_000.0)
+    return resource(
+        number,
+        of,
+        status=status,
+        since=NOW - ago,
+        created_at=NOW - ago - pick.one_of(0.0, 600.0),
+        labels={"image": pick.one_of(*IMAGES)} if of.choices else {},
+        uses=pick.whole(0, 3),
+        last_used_at=pick.one_of(None, NOW - 5, NOW - 700),
+        identity="" if status is ResourceStatus.PENDING else f"host-{number}",
+    )
+
+
+_ENDED = (ResourceStatus.RELEASED, ResourceStatus.BROKEN)
+
+
+def _leases_on(pick: _Draw, blueprints: list[Blueprint], resources: list[Resource]) -> list[Lease]:
+    slots = {each.name: each.leases_per_resource for each in blueprints}
+    leases: list[Lease] = []
+    for each in resources:
+        if each.status is ResourceStatus.PENDING:
+            continue
+        for slot in range(slots[each.blueprint]):
+            if pick.whole(0, 1):
+                status = pick.one_of(*_WITH_A_SLOT)
+                leases.append(_lease(pick, len(leases) + 1, on=each, slot=slot, status=status))
+    return leases
+
+
+_WITH_A_SLOT = tuple(LeaseStatus)[1:-1]
+
+
+def _waiting(pick: _Draw, number: int) -> Lease:
+    return _lease(
+        pick,
+        number,
+        type=pick.one_of("host", "host", "host", "host", "windows"),
+        requires=pick.one_of({}, {}, *({"image": each} for each in (*IMAGES, "sid"))),
+        blueprints=pick.one_of((), (), ("b",)),
+        priority=pick.whole(0, 1),
+        requested_at=NOW - pick.whole(0, 3),
+    )
+
+
+def _lease(pick: _Draw, number: int, **fields: Any) -> Lease:
+    return lease(
+        number,
+        **{
+            "master": pick.one_of(1, 2, None),
+            "expires_at": pick.one_of(None, NOW + 5, NOW + 5, NOW - 1),
+            "until": pick.one_of(None, None, None, NOW),
+            "returns": pick.one_of((), ("a",) * 4),
+            **fields,
+        },
+    )
+
+
+def _inventory(pick: _Draw, of: Blueprint, resources: list[Resource]) -> Inventory:
+    hosts: list[Observed] = []
+    for each in resources:
+        if each.blueprint == of.name and pick.whole(0, 3):
+            host = observed(each, health=pick.one_of(Health.READY, *Health))
+            hosts.append(host)
+            if not pick.whole(0, 3):
+                hosts.append(replace(host, identity=f"twin-of-{each.id}"))
+    if not pick.whole(0, 2):
+        hosts.append(observed("stray", identity="host-0"))
+    return inventory(
+        *hosts,
+        asked_at=NOW - pick.one_of(0.0, 0.0, 2.0, 80.0),
+        error=pick.one_of("", "", "", "it does not answer"),
+    )
+
+
+def _calls(pick: _Draw, given: World) -> dict[CallKey, Call]:
+    keys = [CallKey("inventory", each.name) for each in given.blueprints]
+    keys += [
+        CallKey(verb, each.blueprint, each.token)
+        for each in given.resources
+        for verb in ("create", "destroy")
+    ]
+    blueprint_of = {each.id: each.blueprint for each in given.resources}
+    keys += [
+        CallKey(verb, blueprint_of[each.resource], each.tag)
+        for each in given.leases
+        if each.resource is not None
+        for verb in ("prepare", "vacate")
+    ]
+    calls = {key: pick.one_of(*CALLS) for key in keys}
+    return {key: call for key, call in calls.items() if call is not None}
