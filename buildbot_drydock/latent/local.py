@@ -120,11 +120,9 @@ class Directories:
         entry = self.entry(token)
         if entry is None:
             return
-        with _translated(f"remove the directory {self.path(token)}"):
-            with _even_on_a_full_disk():
-                self._register(
-                    token, Entry(progress=Progress.REMOVING, created_at=entry.created_at)
-                )
+        removing = Entry(progress=Progress.REMOVING, created_at=entry.created_at)
+        with _translated(f"remove the directory {self.path(token)}"), _even_on_a_full_disk():
+            self._register(token, removing)
 
     def move_aside(self, token: str) -> None:
         """Take the directory away, so that no process can be started in it."""
