@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from buildbot.worker.base import AbstractWorker
 from buildbot.worker.latent import States
 from twisted.internet.defer import Deferred
 
@@ -79,13 +80,15 @@ def produce(master: BuildMaster, key: tuple[str, ...], message: Mapping[str, Any
 
 
 def consume(
-    master: BuildMaster, key: tuple[str | None, ...], receive: Callable[[], None]
+    master: BuildMaster,
+    key: tuple[str | None, ...],
+    receive: Callable[[tuple[str, ...]], None],
 ) -> Deferred[Any]:
-    """Call *receive* for each message with a key that matches.
+    """Call *receive* with the key of each message that matches.
 
     ``master.mq.startConsuming``; what its Deferred holds has ``stopConsuming``.
     """
-    consuming: Deferred[Any] = master.mq.startConsuming(lambda _key, _message: receive(), key)
+    consuming: Deferred[Any] = master.mq.startConsuming(lambda key, _message: receive(key), key)
     return consuming
 
 
@@ -122,6 +125,34 @@ def is_at_rest(worker: AbstractLatentWorker) -> bool:
 def is_being_stopped(worker: AbstractLatentWorker) -> bool:
     """Tell whether ``stop_instance`` is under way: ``state``."""
     return worker.state in (States.INSUBSTANTIATING, States.INSUBSTANTIATING_SUBSTANTIATING)
+
+
+def is_idle(worker: AbstractLatentWorker) -> bool:
+    """Tell whether the worker could be started: ``state``."""
+    return worker.state is States.NOT_SUBSTANTIATED
+
+
+def awaits_connection(worker: AbstractLatentWorker) -> bool:
+    """Tell whether the process was started, and has yet to log in: ``state`` and ``conn``."""
+    return worker.state is States.SUBSTANTIATING_STARTING and worker.conn is None
+
+
+def start_missing_timer(worker: AbstractLatentWorker, seconds: float) -> None:
+    """Call ``_missing_timer_fired`` unless the worker is attached before.
+
+    ``missing_timer`` and ``stopMissingTimer``. Buildbot's ``startMissingTimer`` begins to count
+    before ``start_instance``, and does nothing while ``missing_timeout`` is ``None``.
+    """
+    worker.stopMissingTimer()
+    worker.missing_timer = worker.master.reactor.callLater(seconds, worker._missing_timer_fired)
+
+
+def build_finished(worker: AbstractLatentWorker, wfb: Any) -> None:
+    """Let the next build begin: ``AbstractWorker.buildFinished``.
+
+    Not that of ``AbstractLatentWorker``, which sets timers as well.
+    """
+    AbstractWorker.buildFinished(worker, wfb)
 
 
 def start_idle_timer(worker: AbstractLatentWorker) -> None:
@@ -229,4 +260,15 @@ def _is_lost(worker: AbstractLatentWorker, wfb: Any) -> bool:
 
 def request_numbers(build: Any) -> tuple[int, ...]:
     """Return the ids of the build requests that a build serves: ``build.requests``."""
-    return tuple(request.id for request in build.requests)
+    return () if build is None else tuple(request.id for request in build.requests)
+
+
+def describe_build(build: Any) -> dict[str, str]:
+    """Return what people want to know of a build: ``builder.name``, ``number``, ``buildid``."""
+    if build is None:
+        return {}
+    return {
+        "builder": str(build.builder.name),
+        "build": str(build.number),
+        "buildid": str(build.buildid),
+    }

@@ -39,12 +39,20 @@ class Offers:
             if lease.status is LeaseStatus.PENDING
         )
         self._rooms: dict[Demand, int] = {}
+        self._living: dict[str, list[Resource]] = {}
+        for resource in world.resources:
+            self._living.setdefault(resource.blueprint, []).append(resource)
+        self._capacities = {each.name: self._capacity(each) for each in world.blueprints}
 
     def room(self, demand: Demand) -> int:
         """Return how many more leases of this kind may be asked for."""
         if demand not in self._rooms:
             self._rooms[demand] = self._room(demand)
         return self._rooms[demand]
+
+    def is_hopeless(self, demand: Demand) -> bool:
+        """Tell whether no configured blueprint can ever satisfy this."""
+        return not self._candidates(demand)
 
     def _room(self, demand: Demand) -> int:
         candidates = self._candidates(demand)
@@ -59,7 +67,7 @@ class Offers:
             for other, number in self._waiting.items()
             if any(blueprint.name in names for blueprint in self._candidates(other))
         )
-        capacity = sum(self._capacity(blueprint) for blueprint in serving)
+        capacity = sum(self._capacities[blueprint.name] for blueprint in serving)
         return max(capacity, BACKLOG) - waiting
 
     def _candidates(self, demand: Demand) -> list[Blueprint]:
@@ -82,7 +90,7 @@ class Offers:
 
     def _capacity(self, blueprint: Blueprint) -> int:
         """Count the slots that are free, that are coming, and that there is room to build."""
-        living = [r for r in self._world.resources if r.blueprint == blueprint.name]
+        living = self._living.get(blueprint.name, [])
         slots = sum(self._free_slots(blueprint, resource) for resource in living)
         booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
         if no_launch(blueprint, booting=booting, now=self._world.now) is not None:

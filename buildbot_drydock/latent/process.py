@@ -1,0 +1,102 @@
+"""The ``buildbot-worker`` process of a lease: what is written, started and stopped on its host.
+
+Knows hosts and worker processes, and nothing of a master's worker objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from buildbot_drydock.errors import HostError
+from buildbot_drydock.interfaces import Host
+
+# A process that cannot log in waits longer after each attempt, up to a minute, and ends itself
+# after this many in a row: about ten minutes. It is what is left of an orphan that nobody stops.
+MOST_ATTEMPTS: Final = 38
+# The process notices in this time that its master's machine has gone silent.
+KEEPALIVE_SECONDS: Final = 60
+LOG: Final = "twistd.log"
+LAST_LINES: Final = 10
+
+_TACTICS = """\
+# Written by Drydock for lease {lease}. It is replaced when the next lease begins.
+import os
+
+from buildbot_worker.bot import Worker
+from twisted.application import service
+
+application = service.Application("buildbot-worker")
+Worker(
+    {address!r},
+    {port!r},
+    {name!r},
+    {password!r},
+    os.path.dirname(os.path.abspath(__file__)),
+    {keepalive!r},
+    maxRetries={attempts!r},
+).setServiceParent(application)
+"""
+_RUN = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """How a worker process logs in to its master."""
+
+    name: str
+    password: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProcess:
+    """The process of one lease. Failures of the host are raised as ``HostError``."""
+
+    host: Host
+    tag: str  # marks the process, so that it is found again
+    directory: str  # holds its configuration, its log and its build directories
+    python: str  # an interpreter that has buildbot_worker
+
+    async def start(self, login: Login, *, lease: int) -> None:
+        """Write the configuration and start the process, if it does not run yet."""
+        await self.host.write(f"{self.directory}/buildbot.tac", tactics(login, lease=lease))
+        await self.host.write(f"{self.directory}/info/admin", b"Buildbot Drydock\n", mode=0o644)
+        await self.host.start(
+            [self.python, "-c", _RUN, "--nodaemon", "--no_save", "--pidfile=", *_SOURCE],
+            tag=self.tag,
+            cwd=self.directory,
+            log=LOG,
+        )
+
+    async def running(self) -> bool:
+        return await self.host.running(self.tag)
+
+    async def stop(self) -> None:
+        await self.host.stop(self.tag)
+
+    async def last_words(self) -> str:
+        """Return the end of its log, or why that cannot be read."""
+        try:
+            log = await self.host.read(f"{self.directory}/{LOG}")
+        except HostError as error:
+            return f"its log could not be read: {error}"
+        lines = log.decode(errors="replace").splitlines()[-LAST_LINES:]
+        return "its log ends with:\n" + "\n".join(lines) if lines else "its log is empty"
+
+
+_SOURCE: Final = ("--python=buildbot.tac", "--logfile=-")
+
+
+def tactics(login: Login, *, lease: int) -> bytes:
+    """Return the content of ``buildbot.tac``. It holds the password of this one lease."""
+    return _TACTICS.format(
+        lease=lease,
+        address=login.address,
+        port=login.port,
+        name=login.name,
+        password=login.password,
+        keepalive=KEEPALIVE_SECONDS,
+        attempts=MOST_ATTEMPTS,
+    ).encode()

@@ -1,0 +1,648 @@
+"""A Buildbot latent worker that works on whatever host it is leased.
+
+Buildbot's ``AbstractLatentWorker`` drives it: ``start_instance`` takes a lease and starts
+``buildbot-worker`` on the leased host, ``stop_instance`` ends that process and gives the lease
+back. What the base class gets wrong is put right here: all waiting is cancellable and bounded,
+failed starts of one build come to an end, a connection that was lost may come back, and a restarted
+master takes up the leases and the processes that it left.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from buildbot import config
+from buildbot.interfaces import (
+    IRenderable,
+    LatentWorkerCannotSubstantiate,
+    LatentWorkerFailedToSubstantiate,
+    LatentWorkerSubstantiatiationCancelled,
+)
+from buildbot.worker.latent import AbstractLatentWorker
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from buildbot_drydock import buildbot_hooks as hooks
+from buildbot_drydock.errors import DrydockError, LeaseBroken
+from buildbot_drydock.latent.process import Login, WorkerProcess
+from buildbot_drydock.model import Labels, Lease, Resource
+from buildbot_drydock.offers import Demand, demand_of
+from buildbot_drydock.policy import meets
+from buildbot_drydock.reasons import Booting, Full, OutOfService, Reclaiming
+
+if TYPE_CHECKING:
+    from buildbot_drydock.service import DrydockService
+
+T = TypeVar("T")
+
+FOR_EVER: Final = 10 * 365 * 86400.0
+# What a lease may wait for without anything having failed.
+PATIENCE: Final = (Full, Booting, Reclaiming, OutOfService)
+
+
+class StartFailed(Exception):
+    """The worker could not be started. The message says why; the build is tried again."""
+
+
+class WaitedInVain(StartFailed):
+    """No slot came free in time. Nothing has failed, so it does not count as an attempt."""
+
+
+class Hopeless(StartFailed):
+    """No other attempt would fare better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The options of a worker that are not Buildbot's own. All times are in seconds."""
+
+    requires: Any = field(default_factory=dict)  # labels, or a renderable of them
+    blueprints: tuple[str, ...] = ()  # the only ones allowed; empty for all
+    type: str = "host"
+    priority: int = 0
+    max_start_attempts: int = 5  # failed starts for one build request, until its build fails
+    missing_timeout: float = 3600.0  # how long a lease is waited for
+    login_timeout: float = 120.0  # from an active lease to a worker that is connected
+    reconnect_timeout: float = 90.0  # how long a lost or adopted worker may take to come back
+    stop_timeout: float = 30.0  # for each step of giving a lease back
+    build_wait_timeout: float = 600.0  # idle time; 0 for none, -1 for ever
+    keep_on_shutdown: bool = True  # the process and its lease outlive a polite stop of the master
+    directory: str = "worker"  # on the host; each slot has its own, kept from lease to lease
+    python: str = ""  # an interpreter on the host; empty for the master's own, or python3
+    masterFQDN: str = ""  # how the host reaches the master; empty for this machine's name
+    service: str = "drydock"
+
+
+TERMS: Final = frozenset(each.name for each in fields(Terms))
+POSITIVE: Final = (
+    "max_start_attempts",
+    "missing_timeout",
+    "login_timeout",
+    "reconnect_timeout",
+    "stop_timeout",
+)
+
+
+class DrydockWorker(AbstractLatentWorker):
+    """``DrydockWorker('linux-001', requires={'os': 'debian'})``; see ``Terms`` for its options.
+
+    All other arguments are those of Buildbot's latent workers.
+    """
+
+    log = Logger()
+    terms = Terms()
+
+    def __init__(self, name: str, **arguments: Any) -> None:
+        self._lease: Lease | None = None  # from its request on, until it is given back
+        self._resource: Resource | None = None
+        self._process: WorkerProcess | None = None  # once it may have been started
+        self._starting: Deferred[bool] | None = None
+        self._attempt: object = None  # tells one start from the next
+        self._known_service: DrydockService | None = None
+        self._requests: tuple[int, ...] = ()  # the build requests that it is being started for
+        self._returning = False  # it should come back by itself
+        self._leaving = False  # it takes no further build before it is stopped
+        self._loss = ""  # why somebody else ended the lease
+        self._end = ""  # why the lease is given back, if something went wrong
+        super().__init__(name, **arguments)
+
+    # --- configuration -----------------------------------------------------------------------
+
+    def checkConfig(self, name: str, **arguments: Any) -> None:
+        terms, others = _split(arguments)
+        for option in POSITIVE:
+            if not getattr(terms, option) > 0:
+                config.error(f"worker {name!r}: {option} must be more than 0")
+        super().checkConfig(name, None, missing_timeout=None, **others)
+
+    def reconfigService(self, name: str, **arguments: Any) -> Deferred[Any]:
+        self.terms, others = _split(arguments)
+        self.builds_may_be_incompatible = not _is_fixed(self.terms.requires)
+        idle_time = self.terms.build_wait_timeout
+        configured: Deferred[Any] = super().reconfigService(
+            name,
+            self._login_password(),
+            build_wait_timeout=FOR_EVER if idle_time < 0 else idle_time,
+            # Buildbot's own timer runs from the choice of a build: see Terms for ours.
+            missing_timeout=None,
+            **others,
+        )
+        return configured
+
+    @property
+    def service(self) -> DrydockService:
+        if not self._has_service:
+            raise Hopeless(
+                f"there is no service named {self.terms.service!r}: "
+                "add Drydock(...) to c['configurators']"
+            )
+        assert self._known_service is not None
+        return self._known_service
+
+    @property
+    def _has_service(self) -> bool:
+        """Tell whether there is, or was, a service: one that left still takes leases back."""
+        found = hooks.service_named(self.master, self.terms.service)
+        self._known_service = found or self._known_service
+        return self._known_service is not None
+
+    @property
+    def owner(self) -> str:
+        """Who its leases belong to, together with the number of its master."""
+        return f"worker/{self.name}"
+
+    @property
+    def demand(self) -> Demand:
+        fixed = self.terms.requires if _is_fixed(self.terms.requires) else None
+        return demand_of(self.terms.type, fixed, self.terms.blueprints)
+
+    def _login_password(self) -> str:
+        if self._lease is None:
+            return str(self.getRandomPass())  # nobody is told
+        return self.service.password(self._lease)
+
+    # --- the life of the service -------------------------------------------------------------
+
+    def startService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._start_service())
+
+    async def _start_service(self) -> None:
+        self.terms, _ = _split(self._config_kwargs)
+        await hooks.forget_stale_connection(self)
+        await self._adopt()
+        await super().startService()
+        if self._has_service:
+            self.service.enlist(self)
+        if self._returning:
+            hooks.start_missing_timer(self, self.terms.reconnect_timeout)
+
+    async def _adopt(self) -> None:
+        """Take up the lease that this worker had before its master was restarted."""
+        if not self._has_service:
+            return
+        leases = self.service.leases
+        lease = await leases.adopt(self.owner)
+        if lease is None:
+            return
+        try:
+            resource = await self.service.resource_of(lease)
+            process = self._process_on(resource, lease)
+        except DrydockError as error:
+            await leases.release(lease.id, f"it could not be taken up again: {error}")
+            return
+        self._lease, self._resource, self._process = lease, resource, process
+        leases.hold(lease.id, self._lost)
+        self._returning = True
+        hooks.expect_connection(self)
+        self.log.info(
+            "worker {name} takes up lease {lease} on resource {resource}",
+            name=self.name,
+            lease=lease.id,
+            resource=resource.id,
+        )
+
+    def stopService(self) -> Deferred[Any]:
+        self._cancel_start()
+        stopping: Deferred[Any] = super().stopService()
+        return stopping.addBoth(self._stopped)
+
+    def _stopped(self, result: Any) -> Any:
+        if self._known_service is not None:
+            self._known_service.discharge(self)
+        return result
+
+    # --- which builds it takes ---------------------------------------------------------------
+
+    def canStartBuild(self) -> bool:
+        if self._returning or self._leaving or hooks.lost_its_connection(self):
+            return False
+        if hooks.is_being_stopped(self):
+            return False  # the builders are woken when it has been
+        if not super().canStartBuild():
+            return False
+        return not hooks.is_at_rest(self) or self._is_offered()
+
+    def is_willing(self) -> bool:
+        """Tell whether it would take a lease and a build, if there are any for it."""
+        return hooks.is_idle(self) and bool(super().canStartBuild())
+
+    def _is_offered(self) -> bool:
+        if not hooks.is_idle(self):
+            return False  # it was shut down
+        if not self._has_service:
+            return True  # the build fails, and says why
+        return self.service.offers(self)
+
+    def isCompatibleWithBuild(self, build_props: Any) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._fits(build_props))
+
+    async def _fits(self, properties: Any) -> bool:
+        """Tell whether the host it has, or one it could get, is what a build requires."""
+        requires = _labels(await properties.render(self.terms.requires))
+        if self._resource is not None:
+            return meets(self._resource.labels, requires)
+        demand = demand_of(self.terms.type, requires, self.terms.blueprints)
+        return self.service.room(demand) > 0
+
+    def buildStarted(self, wfb: Any) -> None:
+        if hooks.is_at_rest(self) and self._has_service:
+            self.service.promise(self)
+        super().buildStarted(wfb)
+
+    def buildFinished(self, wfb: Any) -> None:
+        """Go on, wait for the next build, or stop.
+
+        Buildbot's latent worker stops ``build_wait_timeout=0`` workers a moment later whatever
+        they do by then, and lets the next build begin before that.
+        """
+        if hooks.forget_lost_builders(self):
+            hooks.in_background(self, self.updateWorker())
+        if not self.building:
+            self._idle()
+        hooks.build_finished(self, wfb)
+
+    def _idle(self) -> None:
+        if hooks.is_attached(self):
+            if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
+                self._leave()
+            else:
+                hooks.start_idle_timer(self)
+        elif hooks.lost_its_connection(self):
+            self._await_return()
+        elif hooks.is_at_rest(self) and self._has_service:
+            self.service.forget_promise(self)
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self.master.reactor.callLater(0, self._stop_in_background)
+
+    def _stop_in_background(self) -> None:
+        hooks.in_background(self, hooks.stop_when_idle(self))
+
+    def updateWorker(self) -> Deferred[Any]:
+        hooks.forget_lost_builders(self)
+        updated: Deferred[Any] = super().updateWorker()
+        return updated
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def start_instance(self, build: Any) -> Deferred[bool]:
+        self._requests = hooks.request_numbers(build)
+        self._loss = self._end = ""
+        self._attempt = object()
+        starting: Deferred[bool] = Deferred.fromCoroutine(self._start(build))
+        self._starting = starting
+        return starting.addBoth(self._started)
+
+    def _started(self, result: Any) -> Any:
+        self._starting = self._attempt = None
+        return result
+
+    def _cancel_start(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+
+    async def _start(self, build: Any) -> bool:
+        lease = await self._obtain_lease(build)
+        resource = await self.service.resource_of(lease)
+        self._lease, self._resource = lease, resource
+        self._process = self._process_on(resource, lease)
+        password = self.service.password(lease)
+        await _uninterrupted(hooks.set_password(self, password))
+        login = Login(
+            name=self.name,
+            password=password,
+            address=self._master_address(resource),
+            port=hooks.login_port(self),
+        )
+        await self._within(
+            self.terms.login_timeout,
+            self._process.start(login, lease=lease.id),
+            f"starting buildbot-worker on resource {resource.id}",
+        )
+        hooks.start_missing_timer(self, self.terms.login_timeout)
+        return True
+
+    async def _obtain_lease(self, build: Any) -> Lease:
+        requires = await self._render(build)
+        leases = self.service.leases
+        requested = await _uninterrupted(self._request(build, requires))
+        self.service.keep_promise(self, requested.id)
+        try:
+            lease: Lease = await self._within(
+                self.terms.missing_timeout, leases.when_active(requested.id), "waiting for a lease"
+            )
+        except LeaseBroken as error:
+            demand = demand_of(self.terms.type, requires, self.terms.blueprints)
+            if self.service.is_hopeless(demand):
+                raise Hopeless(str(error)) from None
+            raise StartFailed(str(error)) from None
+        except StartFailed as error:
+            raise self._why_it_waited(requested.id, str(error)) from None
+        return lease
+
+    async def _request(self, build: Any, requires: Labels) -> Lease:
+        """Ask for a lease; ``stop_instance`` releases it, unless the start was given up before."""
+        attempt = self._attempt
+        lease = await self.service.leases.request(
+            owner=self.owner,
+            type=self.terms.type,
+            requires=requires,
+            blueprints=self.terms.blueprints,
+            priority=self.terms.priority,
+            attributes=hooks.describe_build(build),
+        )
+        if self._attempt is not attempt:
+            await self.service.leases.release(lease.id, "it was asked for in vain")
+        else:
+            self._lease = lease
+            self.service.leases.hold(lease.id, self._lost)
+        return lease
+
+    async def _render(self, build: Any) -> Labels:
+        if build is None:
+            return _labels(self.terms.requires) if _is_fixed(self.terms.requires) else {}
+        return _labels(await build.render(self.terms.requires))
+
+    def _why_it_waited(self, lease: int, error: str) -> StartFailed:
+        reasons = self.service.leases.reasons(lease)
+        now = self.master.reactor.seconds()
+        text = "; ".join([error, *(reason.sentence(now) for reason in reasons)])
+        patient = all(isinstance(reason, PATIENCE) for reason in reasons)
+        return WaitedInVain(text) if patient else StartFailed(text)
+
+    def _process_on(self, resource: Resource, lease: Lease) -> WorkerProcess:
+        return WorkerProcess(
+            host=self.service.connect(resource),
+            tag=lease.tag,
+            directory=f"{self.terms.directory}-{lease.slot}",
+            python=self.terms.python or (sys.executable if self._is_here(resource) else "python3"),
+        )
+
+    def _is_here(self, resource: Resource) -> bool:
+        return self.service.kind_of(resource) == "local"
+
+    def _master_address(self, resource: Resource) -> str:
+        if self.terms.masterFQDN:
+            return self.terms.masterFQDN
+        return "localhost" if self._is_here(resource) else socket.getfqdn()
+
+    async def _within(self, seconds: float, work: Any, what: str) -> Any:
+        """Wait for *work*, at most so long. Raises ``StartFailed`` if it takes longer."""
+        waiting: Deferred[Any] = (
+            work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
+        )
+        try:
+            return await waiting.addTimeout(seconds, self.master.reactor)
+        except TimeoutError:
+            raise StartFailed(f"{what} took more than {seconds:.0f} s") from None
+
+    # --- failing to start --------------------------------------------------------------------
+
+    def _substantiation_failed(self, failure: Any) -> Deferred[Any] | None:
+        """Give up a start; all that can go wrong with one comes here."""
+        failed: Deferred[Any] | None = super()._substantiation_failed(self._verdict(failure))
+        return failed
+
+    def _verdict(self, failure: Any) -> Failure:
+        """Decide whether the build is tried again, and say why not."""
+        error = failure.value if isinstance(failure, Failure) else failure
+        if isinstance(error, CancelledError) and self._loss:
+            error = StartFailed(self._loss)
+        if isinstance(error, CancelledError):
+            self._end = "its start was given up"
+            return Failure(LatentWorkerSubstantiatiationCancelled(self._end))
+        expected = StartFailed | DrydockError | LatentWorkerFailedToSubstantiate | LookupError
+        if not isinstance(error, expected):
+            self.log.failure("a bug while starting worker {name}", failure, name=self.name)
+        text = str(error) or type(error).__name__
+        self._end = f"its start failed: {text}"
+        return Failure(self._judge(error, text))
+
+    def _judge(self, error: Any, text: str) -> Any:
+        if isinstance(error, WaitedInVain):
+            return LatentWorkerFailedToSubstantiate(self.name, text)
+        if isinstance(error, Hopeless):
+            return LatentWorkerCannotSubstantiate(self.name, text)
+        if not self._has_service:
+            return LatentWorkerFailedToSubstantiate(self.name, text)
+        attempts = self.service.attempts
+        number = attempts.fail(self._requests, text)
+        if number < self.terms.max_start_attempts:
+            return LatentWorkerFailedToSubstantiate(self.name, text)
+        reasons = dict.fromkeys(
+            reason for request in self._requests for reason in attempts.reasons(request)
+        )
+        attempts.forget(self._requests)
+        return LatentWorkerCannotSubstantiate(
+            f"a worker could not be started in {number} attempts: " + "; ".join(reasons)
+        )
+
+    def _missing_timer_fired(self) -> None:
+        self.missing_timer = None
+        hooks.in_background(self, Deferred.fromCoroutine(self._give_up_waiting()))
+
+    async def _give_up_waiting(self) -> None:
+        process, returning = self._process, self._returning
+        words = await self._last_words()
+        if process is not self._process or not hooks.awaits_connection(self):
+            return
+        seconds = self.terms.reconnect_timeout if returning else self.terms.login_timeout
+        what = "did not come back" if returning else "did not log in"
+        self._substantiation_failed(
+            StartFailed(f"buildbot-worker {what} within {seconds:.0f} s; {words}")
+        )
+
+    async def _last_words(self) -> str:
+        if self._process is None:
+            return "it was not started"
+        try:
+            return str(
+                await self._within(
+                    self.terms.stop_timeout, self._process.last_words(), "reading its log"
+                )
+            )
+        except StartFailed as error:
+            return str(error)
+
+    def check_instance(self) -> Deferred[tuple[bool, str]]:
+        """Called every few seconds while it should be logging in."""
+        return Deferred.fromCoroutine(self._check_process())
+
+    async def _check_process(self) -> tuple[bool, str]:
+        if self._process is None:
+            return True, ""
+        try:
+            running = await self._within(
+                self.terms.stop_timeout, self._process.running(), "looking for its process"
+            )
+        except (StartFailed, DrydockError):
+            return True, ""  # nobody knows; the time to log in runs on
+        if running:
+            return True, ""
+        return False, f"buildbot-worker ended; {await self._last_words()}"
+
+    # --- being connected ---------------------------------------------------------------------
+
+    def attached(self, conn: Any) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._attached(conn))
+
+    async def _attached(self, conn: Any) -> None:
+        await super().attached(conn)
+        if not hooks.is_attached(self) or self._leaving:
+            return
+        self._returning = False
+        if self._has_service:
+            self.service.attempts.forget(self._requests)
+        self._requests = ()
+        if not self.building:
+            self._idle()
+            hooks.wake_builders_of(self.master, self.name)
+
+    def detached(self) -> Deferred[Any]:
+        detached: Deferred[Any] = super().detached()
+        if not self.building:
+            self._await_return()
+        return detached
+
+    def _await_return(self) -> None:
+        """Let a process whose connection was lost come back, for a while."""
+        if self._leaving or self._loss or not hooks.lost_its_connection(self):
+            return
+        if self._process is None or self.build_wait_timeout == 0:
+            self._leave()
+            return
+        self._returning = True
+        hooks.expect_connection(self)
+        hooks.start_missing_timer(self, self.terms.reconnect_timeout)
+
+    def _lost(self, lease: Lease) -> None:
+        """Somebody else ended the lease, or its host was lost: drop what runs on it."""
+        self._loss = f"lease {lease.id} was lost: {lease.reason or lease.status.value}"
+        self.log.warn("worker {name}: {loss}", name=self.name, loss=self._loss)
+        if self._starting is not None:
+            self._cancel_start()
+        elif not hooks.is_at_rest(self) and not hooks.is_being_stopped(self):
+            self._stop_in_background()
+
+    # --- stopping ----------------------------------------------------------------------------
+
+    def insubstantiate(
+        self, fast: bool = False, force_substantiation_build: Any = None
+    ) -> Deferred[Any]:
+        self._cancel_start()
+        stopped: Deferred[Any] = super().insubstantiate(fast, force_substantiation_build)
+        return stopped
+
+    def _soft_disconnect(self, fast: bool = False, stopping_service: bool = False) -> Deferred[Any]:
+        self._leaving = not hooks.is_at_rest(self)
+        stopped: Deferred[Any] = super()._soft_disconnect(fast, stopping_service)
+        return stopped
+
+    def stop_instance(self, fast: bool = False) -> Deferred[bool]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> bool:
+        """Give everything back. Never raises, and never takes longer than its limits."""
+        self.stopMissingTimer()
+        lease, process = self._lease, self._process
+        keep = self._stays_over_restart()
+        self._lease = self._resource = self._process = None
+        if lease is not None and keep:
+            self.service.leases.drop(lease.id)
+        elif lease is not None:
+            await self._give_back(lease, process)
+        self._returning = self._leaving = False
+        if self._has_service:
+            self.service.forget_promise(self)
+        hooks.forget_graceful_stop(self)
+        return True
+
+    def _stays_over_restart(self) -> bool:
+        started = self._process is not None and self._starting is None and not self._end
+        return (
+            self.terms.keep_on_shutdown
+            and started
+            and not self._loss
+            and hooks.is_stopping(self.master)
+        )
+
+    async def _give_back(self, lease: Lease, process: WorkerProcess | None) -> None:
+        """End the process and release the lease.
+
+        What fails here is not lost: the loop ends whatever the lease left on its host, and gives
+        its slot to nobody before that.
+        """
+        leases = self.service.leases
+        if process is not None and not self._loss:
+            await self._try("stopping buildbot-worker", process.stop())
+        reason = self._loss or self._end or f"worker {self.name} needs it no more"
+        if not await self._try("releasing the lease", leases.release(lease.id, reason)):
+            leases.drop(lease.id)  # it expires
+
+    async def _try(self, what: str, work: Coroutine[Any, Any, Any]) -> bool:
+        try:
+            await self._within(self.terms.stop_timeout, work, what)
+        except Exception:  # noqa: BLE001 - whatever it is, the worker must come to an end
+            self.log.failure("worker {name}: {what} failed", name=self.name, what=what)
+            return False
+        return True
+
+    # --- asked to stop by a person -----------------------------------------------------------
+
+    def shutdownRequested(self) -> None:
+        """Finish what is being built, then give the lease back; later builds begin anew."""
+        if hooks.is_at_rest(self):
+            return
+        hooks.stop_gracefully(self)
+        if not self.building:
+            self._leave()
+
+    def shutdown(self) -> None:
+        """Stop at once; a build that is running is tried again."""
+        if not hooks.is_at_rest(self):
+            self._stop_in_background()
+
+
+def _split(arguments: Mapping[str, Any]) -> tuple[Terms, dict[str, Any]]:
+    """Tell our own options from Buildbot's."""
+    ours = {key: value for key, value in arguments.items() if key in TERMS}
+    if "blueprints" in ours:
+        ours["blueprints"] = tuple(ours["blueprints"])
+    return Terms(**ours), {k: v for k, v in arguments.items() if k not in TERMS}
+
+
+def _is_fixed(requires: Any) -> bool:
+    """Tell whether what is required is the same for all builds."""
+    if not isinstance(requires, Mapping):
+        return False
+    return not any(IRenderable.providedBy(value) for value in requires.values())
+
+
+def _labels(rendered: Any) -> Labels:
+    if not isinstance(rendered, Mapping):
+        raise Hopeless(f"requires must be a dictionary, and was rendered to {rendered!r}")
+    return {str(label): _text(value) for label, value in rendered.items()}
+
+
+def _text(value: Any) -> str:
+    return ("false", "true")[value] if isinstance(value, bool) else str(value)
+
+
+def _uninterrupted(work: Coroutine[Any, Any, T]) -> Deferred[T]:
+    """Run *work* to its end; cancelling what is returned only stops the waiting for it."""
+    waiting: Deferred[T] = Deferred()
+
+    def ended(result: Any) -> None:
+        if not waiting.called:
+            waiting.callback(result)
+        elif isinstance(result, Failure):
+            DrydockWorker.log.failure("what nobody waited for any more failed", result)
+
+    Deferred.fromCoroutine(work).addBoth(ended)
+    return waiting

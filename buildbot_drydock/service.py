@@ -1,0 +1,422 @@
+"""The Buildbot service that runs the loop on one master: wiring, timers, wake-ups.
+
+Workers, steps and the data API find it by its name and use its ``leases``. It starts before the
+workers do, and goes on serving them until the last one has given its lease back.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+from buildbot.util.service import BuildbotService
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python import threadpool
+
+from buildbot_drydock import buildbot_hooks as hooks
+from buildbot_drydock.calls import CallLog
+from buildbot_drydock.controller import Controller
+from buildbot_drydock.errors import HostUnreachable
+from buildbot_drydock.executor import Executor
+from buildbot_drydock.interfaces import Host, Provider
+from buildbot_drydock.latent.attempts import Attempts
+from buildbot_drydock.latent.definition import Definition, Surroundings
+from buildbot_drydock.launches import Launches
+from buildbot_drydock.leases import Leases
+from buildbot_drydock.loop import Loop
+from buildbot_drydock.model import Blueprint, Lease, Resource, World
+from buildbot_drydock.offers import Demand, Offers
+from buildbot_drydock.planner import Plan, plan
+from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.store.migrations import upgrade
+from buildbot_drydock.store.sql import SqlStore
+from buildbot_drydock.store.transactions import keep_open
+
+# Planning for fewer rows than this is done before a thread would have begun.
+MANY_ROWS: Final = 500
+PROVIDER_THREADS: Final = 20
+# Workers bound their own stopping; this is for what nobody thought of.
+CLOSING_SECONDS: Final = 180.0
+NONCE_BYTES: Final = 16
+TOKEN_BYTES: Final = 8
+
+
+class Holder(Protocol):
+    """A worker, as the service sees it."""
+
+    name: str
+
+    @property
+    def demand(self) -> Demand: ...
+
+    def is_willing(self) -> bool: ...
+
+
+@dataclass(slots=True)
+class Promise:
+    """A build was given to a worker whose lease the loop has not seen yet."""
+
+    demand: Demand
+    lease: int | None = None
+
+
+class DrydockService(BuildbotService):
+    """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
+
+    Public are ``leases``, ``store``, ``controller``, ``attempts`` and what is documented below.
+    """
+
+    name = "drydock"
+    log = Logger()
+    lease_seconds = 300.0
+    renew_interval = 60.0
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.attempts = Attempts()
+        self._uniform = secrets.SystemRandom().random
+        self._definitions: dict[str, Definition] = {}
+        self._retired: dict[str, Definition] = {}  # until their resources are gone
+        self._providers: dict[str, Provider] = {}
+        self._workers: dict[str, Holder] = {}
+        self._promises: dict[str, Promise] = {}  # by worker
+        self._refused: set[str] = set()  # workers that would have taken a build
+        self._offers: Offers | None = None  # None until the first turn
+        self._closing = False
+        self._all_discharged: Deferred[None] | None = None
+
+    # --- configuration -----------------------------------------------------------------------
+
+    def reconfigService(
+        self,
+        *,
+        definitions: Sequence[Definition] = (),
+        lease_seconds: float = 300.0,
+        renew_interval: float = 60.0,
+    ) -> Deferred[None]:
+        self.lease_seconds, self.renew_interval = lease_seconds, renew_interval
+        wanted = {each.name: each for each in definitions}
+        for name, old in self._definitions.items():
+            if name not in wanted:
+                self._retired[name] = old
+        for name, new in wanted.items():
+            # A provider that is as it was keeps its memory.
+            if new != (self._definitions.get(name) or self._retired.get(name)):
+                self._providers[name] = new.provider(self._surroundings)
+            self._retired.pop(name, None)
+        self._definitions = wanted
+        if self.running:
+            self._renewing.stop()
+            self._start_renewing()
+            self.wake()
+        configured: Deferred[None] = super().reconfigService()
+        return configured
+
+    def blueprints(self, now: float) -> Sequence[Blueprint]:
+        """Return what is configured at *now*, and what only has to let go of what it has."""
+        return [
+            *(each.blueprint(now) for each in self._definitions.values()),
+            *(
+                replace(each.blueprint(now), retired=True, min_ready=0)
+                for each in self._retired.values()
+            ),
+        ]
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def startService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._start())
+
+    async def _start(self) -> None:
+        self._master = self.master
+        self._reactor = self.master.reactor
+        self._threads = self._new_threads("drydock", PROVIDER_THREADS)
+        self._planning = self._new_threads("drydock-plan", 1)
+        pool = self.master.db.pool
+        await upgrade(pool)
+        self._kept_open = await self._in_planning_thread(keep_open, pool.engine)
+        self._secret = await hooks.cluster_secret(self.master)
+        self._surroundings = Surroundings(
+            reactor=self._reactor,
+            basedir=self.master.basedir,
+            thread_pool=self._threads,
+            uniform=self._uniform,
+        )
+        self._wire(pool)
+        await super().startService()
+        # Before the first turn could find them expired.
+        self.leases.lease_seconds = self.lease_seconds
+        await self.leases.await_holders()
+        self._consumer = await hooks.consume(
+            self._master, ("drydock", None, "wake"), self._heard_of_change
+        )
+        self._start_renewing()
+        self._loop.start()
+
+    def _wire(self, pool: Any) -> None:
+        clock = self._reactor
+        self.store = SqlStore(pool, clock)
+        launches = Launches(self.store, clock, self._uniform)
+        self.leases = Leases(
+            self.store,
+            clock,
+            master=self._master.masterid,
+            lease_seconds=self.lease_seconds,
+            new_nonce=lambda: secrets.token_hex(NONCE_BYTES),
+            wake=self.wake,
+            reasons=lambda number: self.controller.plan.reasons.get(number, ()),
+        )
+        self._calls = ProviderCalls(
+            self.store,
+            self._providers,
+            CallLog(self._uniform),
+            launches,
+            clock=clock,
+            wake=self.wake,
+            lease_changed=self.leases.lease_changed,
+        )
+        executor = Executor(
+            self.store,
+            self._calls,
+            launches,
+            clock=clock,
+            new_token=lambda: f"drydock-{secrets.token_hex(TOKEN_BYTES)}",
+            lease_changed=self.leases.lease_changed,
+        )
+        self.controller = Controller(
+            self.store,
+            self._calls,
+            executor,
+            self.blueprints,
+            clock=clock,
+            master=self._master.masterid,
+            planner=self._plan,
+            observed=self.leases.observed,
+        )
+        self._loop = Loop(self._turn, lambda: self.controller.plan.wake_at, clock)
+
+    def _new_threads(self, name: str, most: int) -> threadpool.ThreadPool:
+        threads = threadpool.ThreadPool(minthreads=0, maxthreads=most, name=name)
+        threads.start()
+        return threads
+
+    def _start_renewing(self) -> None:
+        self._renewing = LoopingCall(self._renew)
+        self._renewing.clock = self._reactor
+        self._renewing.start(self.renew_interval, now=False)
+
+    def _renew(self) -> Deferred[None]:
+        renewed = Deferred.fromCoroutine(self.leases.renew_held())
+        return renewed.addErrback(
+            lambda failure: self.log.failure("leases could not be renewed", failure)
+        )
+
+    # --- turns -------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Ask for a turn. May be called from anywhere in the reactor's thread."""
+        self._loop.wake()
+
+    async def _turn(self) -> bool:
+        changed = await self.controller.turn()
+        if changed:
+            key = ("drydock", str(self._master.masterid), "wake")
+            hooks.produce(self._master, key, {})
+        self._see_world(self.controller.world)
+        return changed
+
+    def _heard_of_change(self, key: tuple[str, ...]) -> None:
+        if key[1] != str(self._master.masterid):
+            self.wake()
+
+    async def _plan(self, world: World) -> Plan:
+        if len(world.resources) + len(world.leases) < MANY_ROWS:
+            made, self._offers = _plan_and_forecast(world)
+        else:
+            made, self._offers = await self._in_planning_thread(_plan_and_forecast, world)
+        return made
+
+    def _see_world(self, world: World) -> None:
+        """Take note of what was planned for, and of capacity that has come back."""
+        if self._promises:
+            seen = {lease.id for lease in world.leases}
+            for name, promise in list(self._promises.items()):
+                if promise.lease in seen:
+                    del self._promises[name]
+        in_use = {resource.blueprint for resource in world.resources}
+        for name in self._retired.keys() - in_use:
+            del self._retired[name]
+            del self._providers[name]
+        self._wake_builders()
+
+    async def _in_planning_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await deferToThreadPool(self._reactor, self._planning, function, *arguments)
+
+    # --- what workers use --------------------------------------------------------------------
+
+    def password(self, lease: Lease) -> str:
+        """Return what a worker on this lease logs in with; no other lease has the same."""
+        message = f"{lease.id}:{lease.nonce}".encode()
+        return hmac.new(self._secret.encode(), message, "sha256").hexdigest()
+
+    async def resource_of(self, lease: Lease) -> Resource:
+        """Return the resource of a lease. Raises ``HostUnreachable`` if it has none."""
+        found = None if lease.resource is None else await self.store.resource(lease.resource)
+        if found is None:
+            raise HostUnreachable(f"lease {lease.id} has no resource")
+        return found
+
+    def connect(self, resource: Resource) -> Host:
+        """Return the way to a host. Raises ``HostUnreachable`` if its blueprint is not known."""
+        provider = self._providers.get(resource.blueprint)
+        if provider is None:
+            raise HostUnreachable(
+                f"resource {resource.id} is of blueprint {resource.blueprint!r}, which is not "
+                "configured on this master"
+            )
+        return provider.connect(resource)
+
+    def kind_of(self, resource: Resource) -> str:
+        """Return the kind of a resource's blueprint; empty if it is not known."""
+        name = resource.blueprint
+        definition = self._definitions.get(name) or self._retired.get(name)
+        return "" if definition is None else definition.kind
+
+    def enlist(self, worker: Holder) -> None:
+        """Count a worker among those that capacity is offered to."""
+        self._workers[worker.name] = worker
+
+    def discharge(self, worker: Holder) -> None:
+        """Forget a worker: it has stopped for good, and given back what it had."""
+        self._workers.pop(worker.name, None)
+        self._promises.pop(worker.name, None)
+        self._refused.discard(worker.name)
+        if not self._workers and self._all_discharged is not None:
+            waiting, self._all_discharged = self._all_discharged, None
+            waiting.callback(None)
+
+    def offers(self, worker: Holder) -> bool:
+        """Tell whether a worker may be given a build that it has to take a lease for.
+
+        Of the workers that ask for the same, the first few are offered: as many as there is
+        capacity for, so that no build is sent to wait for what cannot be had.
+        """
+        offered = worker in self._offered(worker.demand)
+        if offered:
+            self._refused.discard(worker.name)
+        else:
+            self._refused.add(worker.name)
+        return offered
+
+    def room(self, demand: Demand) -> int:
+        """Return for how many more leases of a kind capacity is expected."""
+        if self._offers is None or self._closing:
+            return 0
+        promised = sum(promise.demand == demand for promise in self._promises.values())
+        return self._offers.room(demand) - promised
+
+    def is_hopeless(self, demand: Demand) -> bool:
+        """Tell whether no configured blueprint can ever satisfy this."""
+        return self._offers is not None and self._offers.is_hopeless(demand)
+
+    def promise(self, worker: Holder) -> None:
+        """A build was given to a worker that will ask for a lease."""
+        self._promises[worker.name] = Promise(worker.demand)
+
+    def keep_promise(self, worker: Holder, lease: int) -> None:
+        """The worker has asked: the promise counts until the loop has seen the lease."""
+        if worker.name in self._promises:
+            self._promises[worker.name].lease = lease
+
+    def forget_promise(self, worker: Holder) -> None:
+        self._promises.pop(worker.name, None)
+
+    def _offered(self, demand: Demand) -> list[Holder]:
+        left = self.room(demand)
+        offered: list[Holder] = []
+        for worker in self._workers.values():
+            if len(offered) >= left:
+                break
+            if worker.demand == demand and worker.is_willing():
+                offered.append(worker)
+        return offered
+
+    def _wake_builders(self) -> None:
+        """Let builders look again for the workers that were refused and are not any more.
+
+        Each set of builders is woken once, however many of their workers there are: looking costs
+        the database several queries.
+        """
+        woken: set[frozenset[str]] = set()
+        for worker in list(self._newly_offered()):
+            builders = hooks.builders_of(self._master, worker.name)
+            if builders not in woken:
+                woken.add(builders)
+                hooks.wake_builders_of(self._master, worker.name)
+
+    def _newly_offered(self) -> Iterator[Holder]:
+        demands = {self._workers[name].demand for name in self._refused if name in self._workers}
+        for demand in demands:
+            offered = self._offered(demand)
+            if offered:
+                refused = {n for n in self._refused if self._demand_of(n) in (demand, None)}
+                self._refused -= refused
+                yield from offered
+
+    def _demand_of(self, name: str) -> Demand | None:
+        worker = self._workers.get(name)
+        return None if worker is None else worker.demand
+
+    # --- stopping ----------------------------------------------------------------------------
+
+    def stopService(self) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        """Offer nothing more, and close once the workers have given back what they had.
+
+        A master that stops waits for that. A reconfig that removes the service does not: it
+        removes the workers only after this, and the service closes when they are gone.
+        """
+        self._closing = True
+        closing = Deferred.fromCoroutine(self._close())
+        if hooks.is_stopping(self._master):
+            await closing
+        else:
+            closing.addErrback(lambda failure: self.log.failure("closing failed", failure))
+        await super().stopService()
+
+    async def _close(self) -> None:
+        if self._workers:
+            self._all_discharged = Deferred()
+            self._all_discharged.addTimeout(CLOSING_SECONDS, self._reactor)
+            try:
+                await self._all_discharged
+            except TimeoutError:
+                self.log.error(
+                    "workers did not stop within {seconds} s: {names}",
+                    seconds=CLOSING_SECONDS,
+                    names=sorted(self._workers),
+                )
+        self._renewing.stop()
+        await self._consumer.stopConsuming()
+        await self._loop.stop()
+        self._calls.abandon()
+        self._kept_open.close()
+        for threads in (self._planning, self._threads):
+            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), threads.stop)
+
+
+def _plan_and_forecast(world: World) -> tuple[Plan, Offers]:
+    return plan(world), Offers(world)
+
+
+def provider_of(service: DrydockService) -> Mapping[str, Provider]:
+    """Return the providers by the names of their blueprints. For tests."""
+    return service._providers
