@@ -405,7 +405,7 @@ class DrydockService(BuildbotService):
                     names=sorted(self._workers),
                 )
         self._renewing.stop()
-        await self._consumer.stopConsuming()
+        self._consumer.stopConsuming()
         await self._loop.stop()
         self._calls.abandon()
         self._kept_open.close()
