@@ -115,11 +115,13 @@ class _Running(ProcessProtocol):
         # Killing can't fail, but what waits in the kernel may take its time to die.
         self._timers["killing"] = self._reactor.callLater(_KILL_SECONDS, self._report_limit)
         self._kill()
+        if self._exited:
+            # What it left holds the pipes open, and may have left the group as well.
+            self._report_limit()
 
     def processExited(self, reason: Failure) -> None:
         self._exited = True
         if self._limit:
-            # What has left the process group may still hold the pipes open.
             self._report_limit()
 
     def processEnded(self, reason: Failure) -> None:

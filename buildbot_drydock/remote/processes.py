@@ -37,11 +37,12 @@ def mark_values(mark: str) -> frozenset[str]:
     )
 
 
-def marked(mark: str, value: str) -> list[psutil.Process]:
+def marked(mark: str, value: str, known: Iterable[psutil.Process] = ()) -> list[psutil.Process]:
     """Return the living processes marked so, and all that descend from them. Blocks.
 
     Never this process or one that it descends from: they may bear the mark if this process was
-    itself started on a host.
+    itself started on a host. Those *known* from an earlier look count as marked: one that has
+    cleared its environment can't be found any more once its parent has ended.
     """
     protected = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     bearers = [
@@ -49,6 +50,7 @@ def marked(mark: str, value: str) -> list[psutil.Process]:
         for process, environment in _environments().items()
         if environment.get(mark) == value and process.pid not in protected
     ]
+    bearers.extend(each for each in known if _is_alive(each))
     return [each for each in _with_descendants(bearers, protected) if _is_alive(each)]
 
 
@@ -132,8 +134,11 @@ class MarkedProcesses:
         self._grace_seconds = grace_seconds
         self._kill_seconds = kill_seconds
 
-    async def find(self, mark: str, value: str) -> list[psutil.Process]:
-        return await deferToThreadPool(self._reactor, self._threads, marked, mark, value)
+    async def find(
+        self, mark: str, value: str, known: Iterable[psutil.Process] = ()
+    ) -> list[psutil.Process]:
+        """Return what ``marked`` does, without blocking."""
+        return await deferToThreadPool(self._reactor, self._threads, marked, mark, value, known)
 
     async def end(self, mark: str, value: str) -> None:
         """End all processes marked so, and return once none is left.
@@ -142,16 +147,16 @@ class MarkedProcesses:
         own in order. What is left after the grace time is killed, as often as it takes: a process
         may have forked between a look and a kill. Raises ``HostError`` that names what is left.
         """
-        left = await self.find(mark, value)
+        left: Sequence[psutil.Process] = await self.find(mark, value)
         if not left:
             return
         leaders = [process for process in left if _leads_its_group(process)]
         _signal_each(leaders or left, psutil.Process.terminate)
-        left = await self._wait_until_gone(mark, value, self._grace_seconds)
+        left = await self._wait_until_gone(mark, value, left, self._grace_seconds)
         deadline = self._reactor.seconds() + self._kill_seconds
         while left and self._reactor.seconds() < deadline:
             _signal_each(left, psutil.Process.kill)
-            left = await self._wait_until_gone(mark, value, _POLL_SECONDS)
+            left = await self._wait_until_gone(mark, value, left, _POLL_SECONDS)
         if left:
             numbers = ", ".join(str(process.pid) for process in left)
             raise HostError(
@@ -160,11 +165,13 @@ class MarkedProcesses:
                 "look for what they wait for, such as a file server that does not answer"
             )
 
-    async def _wait_until_gone(self, mark: str, value: str, seconds: float) -> list[psutil.Process]:
+    async def _wait_until_gone(
+        self, mark: str, value: str, left: Sequence[psutil.Process], seconds: float
+    ) -> Sequence[psutil.Process]:
         """Return what is left after at most so many seconds."""
         deadline = self._reactor.seconds() + seconds
-        while left := await self.find(mark, value):
+        while left := await self.find(mark, value, left):
             if self._reactor.seconds() >= deadline:
-                return left
+                break
             await deferLater(self._reactor, _POLL_SECONDS)
         return left

@@ -70,12 +70,13 @@ class TestLocalHost(HostContract, TestCase):
     # --- masters that die ---------------------------------------------------------------------
 
     def _master(self, body: str, **env: str) -> subprocess.Popen[bytes]:
-        code = MASTER.format(body=textwrap.indent(body, "    "))
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(self.directory), self.tag],
-            cwd=ROOT,
-            env={**os.environ, **env},
+            self._master_command(body), cwd=ROOT, env={**os.environ, **env}, start_new_session=True
         )
+
+    def _master_command(self, body: str) -> list[str]:
+        code = MASTER.format(body=textwrap.indent(body, "    "))
+        return [sys.executable, "-c", code, str(self.directory), self.tag]
 
     async def _ran(self, body: str, **env: str) -> int:
         return await deferToThread(self._master(body, **env).wait)
@@ -104,19 +105,8 @@ class TestLocalHost(HostContract, TestCase):
         await self._started_once()
 
     async def test_what_was_started_outlives_the_process_group_of_its_master(self) -> None:
-        body = START + "open('up', 'w').close()\nawait Deferred()\n"
-        master = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                MASTER.format(body=textwrap.indent(body, "    ")),
-                str(self.directory),
-                self.tag,
-            ],
-            cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,
-        )
+        up = "open(os.path.join(directory, 'up'), 'w').close()\n"
+        master = self._master(START + up + "await Deferred()\n")
         while not (self.directory / "up").exists():
             await self.pause()
         os.killpg(master.pid, signal.SIGKILL)
@@ -136,10 +126,8 @@ class TestLocalHost(HostContract, TestCase):
 
     async def test_a_process_that_bears_the_mark_spares_what_it_descends_from(self) -> None:
         script = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
-        code = MASTER.format(body=textwrap.indent("await host.stop(tag)", "    "))
         parent = subprocess.Popen(
-            [sys.executable, "-c", script, sys.executable, "-c", code]
-            + [str(self.directory), self.tag],
+            [sys.executable, "-c", script, *self._master_command("await host.stop(tag)")],
             cwd=ROOT,
             env={**os.environ, TAG_MARK: self.tag},
         )
@@ -153,7 +141,7 @@ class TestLocalHost(HostContract, TestCase):
         while not await self.host.exists("child"):
             await self.pause()
         pid = (await self.host.read("child")).decode().strip()
-        while b"sleep" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        while Path(f"/proc/{pid}/environ").read_bytes():
             await self.pause()
         await self.host.stop(self.tag)
         await self.eventually_ended(pid)
