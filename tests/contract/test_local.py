@@ -1,0 +1,361 @@
+"""The provider of local processes, on real directories and with real processes.
+
+It passes the suites of all providers. Beyond them, it must never delete what it did not make, must
+finish what a dead master left half done, and must say what to do about a disk that fails.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from unittest import mock
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.python.threadpool import ThreadPool
+from twisted.trial.unittest import TestCase
+
+from buildbot_drydock.errors import (
+    DrydockError,
+    Misconfigured,
+    NoCapacity,
+    RequestRejected,
+    RetryLater,
+)
+from buildbot_drydock.interfaces import HostSpec, Provider
+from buildbot_drydock.latent import local
+from buildbot_drydock.latent.local import LocalProvider
+from buildbot_drydock.model import Health, Resource, ResourceStatus
+from buildbot_drydock.testing.provider_contract import VacatesContract, a_lease
+
+REGISTER = ".drydock"
+TOKEN = "drydock-1"
+WAYS_OUT = ("", ".", "..", "../elsewhere", "a/b", "/etc", REGISTER, "-x", "x" * 201, "a\0b", "a\n")
+
+
+def make_local_provider(test: TestCase, root: Path, *, keep: bool = True) -> LocalProvider:
+    threads = ThreadPool(1, 4, name="local provider")
+    threads.start()
+    test.addCleanup(threads.stop)
+    return LocalProvider(
+        reactor,
+        threads,
+        str(root),
+        clock=reactor,  # type: ignore[arg-type]
+        keep_build_directories=keep,
+        grace_seconds=1.0,
+    )
+
+
+def directories_of_processes(root: Path) -> set[str]:
+    """Return the names of the directories in *root* that living processes say they run on."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # no process, or it has ended
+        for each in variables:
+            name, _, value = os.fsdecode(each).partition("=")
+            if name == "DRYDOCK_RESOURCE" and Path(value).parent == root:
+                found.add(Path(value).name)
+    return found
+
+
+class TestLocalProvider(VacatesContract, TestCase):
+    def make_provider(self) -> Provider:
+        self.root = Path(self.mktemp()).resolve()
+        return make_local_provider(self, self.root)
+
+    def living(self) -> int:
+        """Count what lies in the root or in its register, and what processes tell of."""
+        resources = {each.name for each in self.root.glob("*") if each.name != REGISTER}
+        aside = {each.stem for each in (self.root / REGISTER).glob("*")}
+        return len(resources | aside | directories_of_processes(self.root))
+
+
+class OnDirectory(TestCase):
+    def setUp(self) -> None:
+        self.around = Path(self.mktemp()).resolve()
+        self.root = self.around / "root"
+        self.root.mkdir(parents=True)
+        self.provider = make_local_provider(self, self.root)
+        self.outside = self.around / "outside"
+        self.outside.mkdir()
+        (self.outside / "precious").write_text("kept")
+
+    def resource(self, token: str = TOKEN) -> Resource:
+        return Resource(id=1, blueprint="linux", token=token, place=0, status=ResourceStatus.ACTIVE)
+
+    def write_entry(self, content: str, token: str = TOKEN) -> None:
+        (self.root / REGISTER).mkdir(exist_ok=True)
+        (self.root / REGISTER / f"{token}.json").write_text(content)
+
+    def entry(self, progress: str) -> str:
+        return json.dumps({"progress": progress, "created_at": 12.0})
+
+    async def listed(self) -> dict[str, Health]:
+        return {each.token: each.health for each in await self.provider.inventory()}
+
+    def assert_nothing_left(self) -> None:
+        self.assertEqual(sorted(each.name for each in self.root.iterdir()), [REGISTER])
+        self.assertEqual(list((self.root / REGISTER).iterdir()), [])
+
+    def assert_outside_is_kept(self) -> None:
+        self.assertEqual((self.outside / "precious").read_text(), "kept")
+
+
+class TestWhatIsNotOurs(OnDirectory):
+    """Nothing is touched that was not made by the provider."""
+
+    async def test_no_token_leads_out_of_the_root(self) -> None:
+        for token in WAYS_OUT:
+            for call in (
+                self.provider.create(token, HostSpec()),
+                self.provider.destroy(token),
+                self.provider.destroy(token, "identity"),
+            ):
+                failure = await self.assertFailure(Deferred.fromCoroutine(call), RequestRejected)
+                self.assertIn(repr(token), str(failure))
+            self.assertRaises(RequestRejected, self.provider.connect, self.resource(token))
+        self.assertEqual(list(self.root.iterdir()), [])
+        self.assert_outside_is_kept()
+
+    async def test_foreign_files_and_directories_are_not_listed(self) -> None:
+        (self.root / "notes.txt").write_text("mine")
+        (self.root / "someones-checkout").mkdir()
+        self.write_entry("{}", token="not a token")
+        (self.root / REGISTER / "README").write_text("mine")
+        self.assertEqual(await self.listed(), {})
+
+    async def test_destroying_a_foreign_directory_by_its_name_spares_it(self) -> None:
+        foreign = self.root / TOKEN
+        foreign.mkdir()
+        (foreign / "precious").write_text("kept")
+        await self.provider.destroy(TOKEN)
+        self.assertEqual((foreign / "precious").read_text(), "kept")
+
+    async def test_creating_where_something_foreign_lies_is_refused_with_a_remedy(self) -> None:
+        foreign = self.root / TOKEN
+        foreign.mkdir()
+        (foreign / "precious").write_text("kept")
+        creating = Deferred.fromCoroutine(self.provider.create(TOKEN, HostSpec()))
+        text = str(await self.assertFailure(creating, Misconfigured))
+        self.assertIn(str(foreign), text)
+        self.assertIn("move it away", text)
+        await self.provider.destroy(TOKEN)
+        self.assertEqual((foreign / "precious").read_text(), "kept")
+        self.assertEqual(await self.listed(), {})
+
+    async def test_a_dangling_link_is_something_foreign_too(self) -> None:
+        (self.root / TOKEN).symlink_to(self.around / "nowhere")
+        creating = Deferred.fromCoroutine(self.provider.create(TOKEN, HostSpec()))
+        await self.assertFailure(creating, Misconfigured)
+        self.assertFalse((self.around / "nowhere").exists())
+
+    async def test_links_in_a_directory_are_removed_and_what_they_lead_to_is_not(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN / "link").symlink_to(self.outside)
+        os.link(self.outside / "precious", self.root / TOKEN / "hard-link")
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+        self.assert_outside_is_kept()
+
+    async def test_a_build_that_put_a_link_in_place_of_its_directory_harms_nobody(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN).rmdir()
+        (self.root / TOKEN).symlink_to(self.outside)
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+        self.assert_outside_is_kept()
+
+    async def test_what_a_build_made_read_only_is_removed_and_what_it_links_to_stays(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        cache = self.root / TOKEN / "cache"
+        cache.mkdir()
+        (cache / "module").write_text("")
+        (cache / "link").symlink_to(self.outside)
+        mode = self.outside.stat().st_mode
+        cache.chmod(0o500)
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+        self.assert_outside_is_kept()
+        self.assertEqual(self.outside.stat().st_mode, mode)
+
+    async def test_the_other_blueprint_beside_it_is_left_alone(self) -> None:
+        other = make_local_provider(self, self.around / "other")
+        await other.create(TOKEN, HostSpec())
+        host = other.connect(self.resource())
+        await host.start(["sleep", "600"], tag="of-the-other")
+        self.assertEqual(await self.listed(), {})
+        await self.provider.destroy(TOKEN)
+        self.assertTrue(await host.running("of-the-other"))
+        await other.destroy(TOKEN)
+        self.assertFalse(await host.running("of-the-other"))
+
+
+class TestHalfDone(OnDirectory):
+    """What a master left when it was killed is seen, and finished by the same verbs."""
+
+    async def test_a_directory_that_was_only_registered_is_finished(self) -> None:
+        self.write_entry(self.entry("making"))
+        self.assertEqual(await self.listed(), {TOKEN: Health.STARTING})
+        await self.provider.create(TOKEN, HostSpec())
+        self.assertEqual(await self.listed(), {TOKEN: Health.READY})
+        (observed,) = await self.provider.inventory()
+        self.assertEqual(observed.created_at, 12.0)
+
+    async def test_a_directory_that_was_made_but_not_yet_ready_is_finished(self) -> None:
+        self.write_entry(self.entry("making"))
+        (self.root / TOKEN).mkdir()
+        self.assertEqual(await self.listed(), {TOKEN: Health.STARTING})
+        await self.provider.create(TOKEN, HostSpec())
+        self.assertEqual(await self.listed(), {TOKEN: Health.READY})
+
+    async def test_a_half_made_directory_can_be_destroyed(self) -> None:
+        self.write_entry(self.entry("making"))
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+
+    async def test_an_entry_that_cannot_be_read_is_of_something_half_made(self) -> None:
+        for content in ("", "{", "[]", "null", '{"progress": "sleeping", "created_at": 1}'):
+            self.write_entry(content)
+            self.assertEqual(await self.listed(), {TOKEN: Health.STARTING}, content)
+            await self.provider.create(TOKEN, HostSpec())
+            self.assertEqual(await self.listed(), {TOKEN: Health.READY}, content)
+            await self.provider.destroy(TOKEN)
+            self.assert_nothing_left()
+
+    async def test_what_is_being_removed_is_failing_until_nothing_is_left(self) -> None:
+        self.write_entry(self.entry("removing"))
+        (self.root / TOKEN).mkdir()
+        self.assertEqual(await self.listed(), {TOKEN: Health.FAILING})
+        (self.root / TOKEN).rename(self.root / REGISTER / f"{TOKEN}.gone")
+        self.assertEqual(await self.listed(), {TOKEN: Health.FAILING})
+        await self.provider.destroy(TOKEN)
+        self.assertEqual(await self.listed(), {})
+        self.assert_nothing_left()
+
+    async def test_what_is_being_removed_does_not_come_back_by_asking_for_it(self) -> None:
+        self.write_entry(self.entry("removing"))
+        await self.provider.create(TOKEN, HostSpec())
+        self.assertEqual(await self.listed(), {TOKEN: Health.FAILING})
+        self.assertFalse((self.root / TOKEN).exists())
+
+    async def test_a_removal_that_got_stuck_half_way_is_taken_up_again(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN / "file").write_text("")
+        for step in ("_register", "_aside"):
+            broken = mock.patch.object(local.Directories, step, side_effect=OSError(errno.EIO, "x"))
+            with broken:
+                await self.assertFailure(
+                    Deferred.fromCoroutine(self.provider.destroy(TOKEN)), RetryLater
+                )
+            self.assertIn(TOKEN, await self.listed())
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+
+    async def test_a_directory_that_somebody_deleted_is_failing(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN).rmdir()
+        (observed,) = await self.provider.inventory()
+        self.assertEqual(
+            (observed.health, observed.reason), (Health.FAILING, "its directory is gone")
+        )
+        await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+
+    async def test_processes_whose_directory_was_forgotten_are_listed_and_ended(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        host = self.provider.connect(self.resource())
+        await host.start(["sleep", "600"], tag="left-behind")
+        (self.root / REGISTER / f"{TOKEN}.json").unlink()
+        self.assertEqual(await self.listed(), {TOKEN: Health.FAILING})
+        await self.provider.destroy(TOKEN)
+        self.assertEqual(await self.listed(), {})
+        self.assertFalse(await host.running("left-behind"))
+
+    async def test_another_master_sees_the_same(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        link = self.around / "by-another-path"
+        link.symlink_to(self.root)
+        other = make_local_provider(self, link)
+        self.assertEqual(await other.inventory(), await self.provider.inventory())
+        await other.destroy(TOKEN)
+        self.assertEqual(await self.listed(), {})
+
+
+class TestBuildDirectories(OnDirectory):
+    async def left_after_a_lease(self, *, keep: bool) -> list[str]:
+        provider = make_local_provider(self, self.root, keep=keep)
+        await provider.create(TOKEN, HostSpec())
+        for slot in (0, 1):
+            (self.root / TOKEN / f"worker-{slot}").mkdir()
+        await provider.vacate(self.resource(), a_lease(0, self.resource()))
+        return sorted(each.name for each in (self.root / TOKEN).glob("worker-*"))
+
+    async def test_they_are_kept_for_the_next_lease(self) -> None:
+        self.assertEqual(await self.left_after_a_lease(keep=True), ["worker-0", "worker-1"])
+
+    async def test_if_they_are_not_kept_only_those_of_that_slot_are_removed(self) -> None:
+        self.assertEqual(await self.left_after_a_lease(keep=False), ["worker-1"])
+
+
+class TestDiskErrors(OnDirectory):
+    """What the disk says becomes one of our errors, with the path and a remedy."""
+
+    async def error_of_create(self) -> DrydockError:
+        creating = Deferred.fromCoroutine(self.provider.create(TOKEN, HostSpec()))
+        error: DrydockError = await self.assertFailure(creating, DrydockError)
+        self.assertIn(str(self.root / TOKEN), str(error))
+        return error
+
+    async def error_of_failing_write(self, number: int) -> DrydockError:
+        failure = OSError(number, os.strerror(number), "the-file")
+        with mock.patch.object(local, "write_atomically", side_effect=failure):
+            error = await self.error_of_create()
+        self.assertIn(os.strerror(number), str(error))
+        self.assertIn("the-file", str(error))
+        return error
+
+    async def test_a_full_disk_is_no_capacity(self) -> None:
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            error = await self.error_of_failing_write(number)
+            self.assertIsInstance(error, NoCapacity)
+            self.assertIn("free some space", str(error))
+
+    async def test_a_directory_that_may_not_be_written_is_misconfigured(self) -> None:
+        for number in (errno.EACCES, errno.EPERM, errno.EROFS):
+            error = await self.error_of_failing_write(number)
+            self.assertIsInstance(error, Misconfigured)
+            self.assertIn("give the master's user that directory", str(error))
+
+    async def test_any_other_error_is_tried_again(self) -> None:
+        for number in (errno.EIO, errno.EMFILE, errno.ESTALE):
+            self.assertIsInstance(await self.error_of_failing_write(number), RetryLater)
+
+    async def test_a_root_that_is_a_file_is_misconfigured(self) -> None:
+        self.root.rmdir()
+        self.root.write_text("")
+        self.assertIsInstance(await self.error_of_create(), Misconfigured)
+        listing = Deferred.fromCoroutine(self.provider.inventory())
+        error = await self.assertFailure(listing, Misconfigured)
+        self.assertIn(str(self.root), str(error))
+
+    async def test_a_root_that_is_not_there_yet_has_no_hosts_and_is_made(self) -> None:
+        self.root.rmdir()
+        self.assertEqual(await self.listed(), {})
+        await self.provider.create(TOKEN, HostSpec())
+        self.assertEqual(await self.listed(), {TOKEN: Health.READY})
+
+    async def test_a_resource_can_be_removed_from_a_full_disk(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        full = OSError(errno.ENOSPC, "No space left on device")
+        with mock.patch.object(local, "write_atomically", side_effect=full):
+            await self.provider.destroy(TOKEN)
+        self.assert_nothing_left()
+
+
+del OnDirectory  # or it would be collected, without tests
