@@ -12,6 +12,7 @@ from buildbot_drydock.actions import (
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Call, CallKey, Health, Inventory, LeaseStatus, ResourceStatus
 from buildbot_drydock.planner import plan
+from buildbot_drydock.policy import CLOCK_TOLERANCE_SECONDS
 from buildbot_drydock.testing.builders import (
     A_WHILE_AGO,
     NOW,
@@ -191,8 +192,19 @@ class TestActiveHosts(PlannerTestCase):
         self.assertEqual(self.planned(self.world(early), SettleResource), [])
 
     def test_a_new_host_may_be_missing_for_the_listing_delay(self) -> None:
-        self.assert_plans(self.world(inventory(), delay=100.0))
-        self.assertEqual(len(plan(self.world(inventory(), delay=99.0)).actions), 1)
+        """And a little longer: another master, whose clock differs, made it active."""
+        delay = NOW - A_WHILE_AGO - CLOCK_TOLERANCE_SECONDS
+        self.assert_plans(self.world(inventory(), delay=delay))
+        self.assert_plans(
+            self.world(inventory(), delay=delay - 1.0),
+            SettleResource(resource(), BREAK, "its host has gone"),
+        )
+
+    def test_one_breaks_if_only_a_twin_of_its_host_is_left(self) -> None:
+        twin = observed(resource(), identity="twin-of-1")
+        self.assert_plans(
+            self.world(inventory(twin)), SettleResource(resource(), BREAK, "its host has gone")
+        )
 
     def test_one_whose_listing_fails_leaves_the_others_alone(self) -> None:
         others = [resource(1, "a"), resource(2, "b")]
@@ -344,12 +356,24 @@ class TestSweeping(PlannerTestCase):
                 DestroyStray("linux", "token-9", "host-0", "it is a twin of resource 9"),
             )
 
-    def test_of_twins_of_a_pending_resource_the_readiest_is_kept(self) -> None:
+    def test_twins_of_a_pending_resource_are_left_alone(self) -> None:
+        """Two masters with different listings could keep one each, and destroy both."""
         row = pending(9)
         starting = observed(row, identity="a", health=Health.STARTING)
-        ready = observed(row, identity="b")
-        planned = self.planned(self.world(inventory(starting, ready), None, row), DestroyStray)
-        self.assertEqual([action.identity for action in planned], ["a"])
+        for other in (
+            observed(row, identity="b", health=Health.STARTING),
+            observed(row, identity="b", health=Health.READY),
+            observed(row, identity="b", health=Health.FAILING),
+        ):
+            for hosts in ((starting, other), (other, starting)):
+                twins = self.world(inventory(*hosts), None, row)
+                self.assertEqual(self.planned(twins, DestroyStray), [])
+
+    def test_twins_are_left_alone_if_the_one_the_row_remembers_is_not_listed(self) -> None:
+        row = resource(9)
+        strangers = [observed(row, identity=name) for name in ("a", "b")]
+        twins = self.world(inventory(*strangers), None, row)
+        self.assertEqual(self.planned(twins, DestroyStray), [])
 
     def test_of_triplets_two_are_destroyed(self) -> None:
         row = resource(9)
