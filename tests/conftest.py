@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -28,13 +29,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+
+
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
     expected_failure = hasattr(report, "wasxfail")
     if not report.skipped or expected_failure:
         return
-    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    complaint = f"{report.nodeid} was skipped, and with --no-skips nothing may be"
+    report.longrepr = f"{complaint}: {_reason(report)}"
     report.outcome = "failed"
-    report.longrepr = f"{report.nodeid} was skipped, and with --no-skips nothing may be: {reason}"
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -55,6 +60,13 @@ def pytest_make_collect_report(
     if collector.config.getoption("no_skips"):
         _fail_if_skipped(report)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say once per reason, and not once per test, why tests were skipped."""
+    reports = terminalreporter.stats.get("skipped", [])
+    for reason, count in Counter(_reason(report) for report in reports).items():
+        terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
 
 
 @pytest.fixture(scope="session", autouse=True)
