@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 from unittest import mock
 
@@ -153,6 +154,8 @@ class TestWhatIsNotOurs(OnDirectory):
         (self.root / TOKEN).symlink_to(self.around / "nowhere")
         creating = Deferred.fromCoroutine(self.provider.create(TOKEN, HostSpec()))
         await self.assertFailure(creating, Misconfigured)
+        await self.provider.destroy(TOKEN)
+        self.assertTrue((self.root / TOKEN).is_symlink())
         self.assertFalse((self.around / "nowhere").exists())
 
     async def test_links_in_a_directory_are_removed_and_what_they_lead_to_is_not(self) -> None:
@@ -179,7 +182,16 @@ class TestWhatIsNotOurs(OnDirectory):
         (cache / "link").symlink_to(self.outside)
         mode = self.outside.stat().st_mode
         cache.chmod(0o500)
-        await self.provider.destroy(TOKEN)
+        # The superuser may remove it all the same: let its first attempt fail as that of others.
+        remove, refusals = shutil.rmtree, [PermissionError(errno.EACCES, "x")]
+
+        def refuse_once(path: Path) -> None:
+            if refusals:
+                raise refusals.pop()
+            remove(path)
+
+        with mock.patch.object(shutil, "rmtree", refuse_once):
+            await self.provider.destroy(TOKEN)
         self.assert_nothing_left()
         self.assert_outside_is_kept()
         self.assertEqual(self.outside.stat().st_mode, mode)
@@ -225,6 +237,7 @@ class TestHalfDone(OnDirectory):
             self.assertEqual(await self.listed(), {TOKEN: Health.STARTING}, content)
             await self.provider.create(TOKEN, HostSpec())
             self.assertEqual(await self.listed(), {TOKEN: Health.READY}, content)
+            self.write_entry(content)
             await self.provider.destroy(TOKEN)
             self.assert_nothing_left()
 
