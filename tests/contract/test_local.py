@@ -12,6 +12,7 @@ import os
 import shutil
 from pathlib import Path
 from unittest import mock
+from uuid import uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -25,7 +26,7 @@ from buildbot_drydock.errors import (
     RequestRejected,
     RetryLater,
 )
-from buildbot_drydock.interfaces import HostSpec, Provider
+from buildbot_drydock.interfaces import Host, HostSpec, Provider
 from buildbot_drydock.latent import local
 from buildbot_drydock.latent.local import LocalProvider
 from buildbot_drydock.model import Health, Resource, ResourceStatus
@@ -96,6 +97,13 @@ class OnDirectory(TestCase):
 
     def entry(self, progress: str) -> str:
         return json.dumps({"progress": progress, "created_at": 12.0})
+
+    async def start_sleeping(self, host: Host) -> str:
+        """Start a process that ends with the test at the latest; return its tag."""
+        tag = f"sleeping-{uuid4().hex}"
+        self.addCleanup(lambda: Deferred.fromCoroutine(host.stop(tag)))
+        await host.start(["sleep", "600"], tag=tag)
+        return tag
 
     async def listed(self) -> dict[str, Health]:
         return {each.token: each.health for each in await self.provider.inventory()}
@@ -200,12 +208,12 @@ class TestWhatIsNotOurs(OnDirectory):
         other = make_local_provider(self, self.around / "other")
         await other.create(TOKEN, HostSpec())
         host = other.connect(self.resource())
-        await host.start(["sleep", "600"], tag="of-the-other")
+        tag = await self.start_sleeping(host)
         self.assertEqual(await self.listed(), {})
         await self.provider.destroy(TOKEN)
-        self.assertTrue(await host.running("of-the-other"))
+        self.assertTrue(await host.running(tag))
         await other.destroy(TOKEN)
-        self.assertFalse(await host.running("of-the-other"))
+        self.assertFalse(await host.running(tag))
 
 
 class TestHalfDone(OnDirectory):
@@ -283,12 +291,12 @@ class TestHalfDone(OnDirectory):
     async def test_processes_whose_directory_was_forgotten_are_listed_and_ended(self) -> None:
         await self.provider.create(TOKEN, HostSpec())
         host = self.provider.connect(self.resource())
-        await host.start(["sleep", "600"], tag="left-behind")
+        tag = await self.start_sleeping(host)
         (self.root / REGISTER / f"{TOKEN}.json").unlink()
         self.assertEqual(await self.listed(), {TOKEN: Health.FAILING})
         await self.provider.destroy(TOKEN)
         self.assertEqual(await self.listed(), {})
-        self.assertFalse(await host.running("left-behind"))
+        self.assertFalse(await host.running(tag))
 
     async def test_another_master_sees_the_same(self) -> None:
         await self.provider.create(TOKEN, HostSpec())
