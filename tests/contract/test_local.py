@@ -162,6 +162,7 @@ class TestWhatIsNotOurs(OnDirectory):
         (self.root / TOKEN).symlink_to(self.around / "nowhere")
         creating = Deferred.fromCoroutine(self.provider.create(TOKEN, HostSpec()))
         await self.assertFailure(creating, Misconfigured)
+        self.assertEqual(await self.listed(), {})
         await self.provider.destroy(TOKEN)
         self.assertTrue((self.root / TOKEN).is_symlink())
         self.assertFalse((self.around / "nowhere").exists())
