@@ -1,0 +1,153 @@
+#!/usr/bin/env python
+"""Plant known bugs, one at a time, and see that the tests catch each: ``mutants.py [WORD ...]``.
+
+Each bug is planted in a copy of the package, on which the tests that should notice it are run. It
+is caught if one of them fails, or hangs. Exits with 1 if a bug survives, and also if one cannot be
+planted any more because the source has changed: then say in ``planted_bugs.py`` where it is now.
+
+With words, only bugs whose module or description contains one of them are planted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from planted_bugs import BUGS, Bug
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "buildbot_drydock"
+AT_ONCE = 2
+LIMIT_SECONDS = 90.0
+STORMS = "60"  # enough for the bugs that only a storm finds; the seeds are always the same
+FAILED = 1  # of pytest: tests ran, and some failed
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    caught: bool
+    remark: str
+    seconds: float = 0.0
+
+
+def copy_to(directory: Path) -> None:
+    for name in (PACKAGE, "tests"):
+        shutil.copytree(ROOT / name, directory / name)
+    shutil.copy2(ROOT / "pyproject.toml", directory)
+
+
+def plant(bug: Bug, directory: Path) -> str:
+    """Change the copy in *directory*; return what prevents that, if something does."""
+    path = directory / PACKAGE / bug.module
+    source = path.read_text()
+    count = source.count(bug.before)
+    if count != 1:
+        return f"its place is found {count} times: {bug.before!r}"
+    path.write_text(source.replace(bug.before, bug.after))
+    for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        stale.unlink()
+    return ""
+
+
+def run_tests(directory: Path, tests: Sequence[str]) -> tuple[int | None, str]:
+    """Return the exit status of pytest, ``None`` if it hung, and its output."""
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(directory), "CI": "", "DRYDOCK_RUNS": STORMS},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        return None, ""
+    return process.returncode, output
+
+
+def first_failure(output: str) -> str:
+    """Return the name of the test that failed."""
+    for line in output.splitlines():
+        if line.startswith(("FAILED ", "ERROR ", "SUBFAILED")):
+            return line.partition("::")[2].partition(" - ")[0].rpartition("::")[2]
+    return "a test failed"
+
+
+def judge(bug: Bug) -> Outcome:
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="drydock-mutant-") as name:
+        directory = Path(name)
+        copy_to(directory)
+        if problem := plant(bug, directory):
+            return Outcome(False, problem)
+        status, output = run_tests(directory, bug.tests)
+    seconds = time.monotonic() - started
+    if status is None:
+        return Outcome(True, "the tests hung", seconds)
+    if status == FAILED:
+        return Outcome(True, first_failure(output), seconds)
+    if status == 0:
+        return Outcome(False, f"SURVIVED {' '.join(bug.tests)}", seconds)
+    return Outcome(False, f"the tests did not run:\n{output[-2000:]}", seconds)
+
+
+def without_bugs(bugs: Sequence[Bug]) -> str:
+    """Run all the tests on a copy without a bug: if they fail there, they prove nothing.
+
+    Returns what went wrong, if something did.
+    """
+    tests = sorted({test for bug in bugs for test in bug.tests})
+    with tempfile.TemporaryDirectory(prefix="drydock-mutant-") as name:
+        directory = Path(name)
+        copy_to(directory)
+        status, output = run_tests(directory, tests)
+    return "" if status == 0 else f"the tests fail without any bug:\n{output[-3000:]}"
+
+
+def chosen(words: Sequence[str]) -> list[Bug]:
+    return [
+        bug
+        for bug in BUGS
+        if not words or any(word in f"{bug.module} {bug.description}" for word in words)
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    bugs = chosen(parser.parse_args().words)
+    if not bugs:
+        print("no bug has these words")
+        return 1
+    if problem := without_bugs(bugs):
+        print(problem)
+        return 1
+    missed = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for bug, outcome in zip(bugs, pool.map(judge, bugs), strict=True):
+            missed += not outcome.caught
+            verdict = "caught" if outcome.caught else "MISSED"
+            print(f"{verdict} {outcome.seconds:5.1f} s  {bug.module}: {bug.description}")
+            print(f"                {outcome.remark}", flush=True)
+    print(f"{len(bugs)} bugs planted, {len(bugs) - missed} caught, {missed} missed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
