@@ -63,14 +63,6 @@ def wake_builders_of(master: BuildMaster, worker_name: str) -> None:
     master.botmaster.maybeStartBuildsForWorker(worker_name)
 
 
-def builders_of(master: BuildMaster, worker_name: str) -> frozenset[str]:
-    """Return the names of the builders that may use a worker.
-
-    ``master.botmaster.getBuildersForWorker``.
-    """
-    return frozenset(b.name for b in master.botmaster.getBuildersForWorker(worker_name))
-
-
 def produce(master: BuildMaster, key: tuple[str, ...], message: Mapping[str, Any]) -> None:
     """Send a message to all masters.
 
@@ -99,11 +91,17 @@ def expect_connection(worker: AbstractLatentWorker) -> None:
     """Let a process that was started before log in, although no build asked for it just now.
 
     ``AbstractLatentWorker.attached`` accepts a connection only in
-    ``States.SUBSTANTIATING_STARTING``; ``_start_check_instance_timer`` begins to look after the
-    process, ``_clearBuildWaitTimer`` ends what may have been left of the idle time.
+    ``States.SUBSTANTIATING_STARTING``; ``_clearBuildWaitTimer`` ends what is left of the idle time.
     """
     worker.state = States.SUBSTANTIATING_STARTING
     worker._clearBuildWaitTimer()
+
+
+def watch_process(worker: AbstractLatentWorker) -> None:
+    """Call ``check_instance`` again and again until it logs in: ``_start_check_instance_timer``.
+
+    Buildbot does so after ``start_instance``.
+    """
     worker._start_check_instance_timer()
 
 
@@ -235,6 +233,11 @@ async def forget_stale_connection(worker: AbstractLatentWorker) -> None:
 
 
 # --- builders and builds ---------------------------------------------------------------------
+
+
+def builders_of(worker: AbstractLatentWorker) -> frozenset[str]:
+    """Return the names of the builders that a worker serves: ``workerforbuilders``."""
+    return frozenset(worker.workerforbuilders)
 
 
 def forget_lost_builders(worker: AbstractLatentWorker) -> bool:

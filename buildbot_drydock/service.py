@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -54,6 +54,9 @@ class Holder(Protocol):
 
     @property
     def demand(self) -> Demand: ...
+
+    @property
+    def builders(self) -> frozenset[str]: ...
 
     def is_willing(self) -> bool: ...
 
@@ -304,10 +307,10 @@ class DrydockService(BuildbotService):
     def offers(self, worker: Holder) -> bool:
         """Tell whether a worker may be given a build that it has to take a lease for.
 
-        Of the workers that ask for the same, the first few are offered: as many as there is
-        capacity for, so that no build is sent to wait for what cannot be had.
+        Of the workers that ask for the same, for the same builders, the first few are offered: as
+        many as there is capacity for, so that no build is sent to wait for what cannot be had.
         """
-        offered = worker in self._offered(worker.demand)
+        offered = worker in self._offered(worker.demand, worker.builders)
         if offered:
             self._refused.discard(worker.name)
         else:
@@ -337,41 +340,33 @@ class DrydockService(BuildbotService):
     def forget_promise(self, worker: Holder) -> None:
         self._promises.pop(worker.name, None)
 
-    def _offered(self, demand: Demand) -> list[Holder]:
+    def _offered(self, demand: Demand, builders: frozenset[str]) -> list[Holder]:
         left = self.room(demand)
         offered: list[Holder] = []
         for worker in self._workers.values():
             if len(offered) >= left:
                 break
-            if worker.demand == demand and worker.is_willing():
+            alike = worker.demand == demand and worker.builders == builders
+            if alike and worker.is_willing():
                 offered.append(worker)
         return offered
 
     def _wake_builders(self) -> None:
-        """Let builders look again for the workers that were refused and are not any more.
+        """Let builders look again for workers that were refused, now that there is capacity.
 
-        Each set of builders is woken once, however many of their workers there are: looking costs
-        the database several queries.
+        Workers of one kind are woken for once, however many they are: looking costs the database
+        several queries for each builder.
         """
-        woken: set[frozenset[str]] = set()
-        for worker in list(self._newly_offered()):
-            builders = hooks.builders_of(self._master, worker.name)
-            if builders not in woken:
-                woken.add(builders)
-                hooks.wake_builders_of(self._master, worker.name)
-
-    def _newly_offered(self) -> Iterator[Holder]:
-        demands = {self._workers[name].demand for name in self._refused if name in self._workers}
-        for demand in demands:
-            offered = self._offered(demand)
+        refused = [self._workers[name] for name in self._refused if name in self._workers]
+        for demand, builders in {(each.demand, each.builders) for each in refused}:
+            offered = self._offered(demand, builders)
             if offered:
-                refused = {n for n in self._refused if self._demand_of(n) in (demand, None)}
-                self._refused -= refused
-                yield from offered
-
-    def _demand_of(self, name: str) -> Demand | None:
-        worker = self._workers.get(name)
-        return None if worker is None else worker.demand
+                self._refused -= {
+                    each.name
+                    for each in refused
+                    if (each.demand, each.builders) == (demand, builders)
+                }
+                hooks.wake_builders_of(self._master, offered[0].name)
 
     # --- stopping ----------------------------------------------------------------------------
 

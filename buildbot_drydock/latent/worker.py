@@ -96,6 +96,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     log = Logger()
     terms = Terms()
+    builds_may_be_incompatible = True  # so that isCompatibleWithBuild is asked
 
     def __init__(self, name: str, **arguments: Any) -> None:
         self._lease: Lease | None = None  # from its request on, until it is given back
@@ -122,7 +123,6 @@ class DrydockWorker(AbstractLatentWorker):
 
     def reconfigService(self, name: str, **arguments: Any) -> Deferred[Any]:
         self.terms, others = _split(arguments)
-        self.builds_may_be_incompatible = not _is_fixed(self.terms.requires)
         idle_time = self.terms.build_wait_timeout
         configured: Deferred[Any] = super().reconfigService(
             name,
@@ -161,6 +161,10 @@ class DrydockWorker(AbstractLatentWorker):
         fixed = self.terms.requires if _is_fixed(self.terms.requires) else None
         return demand_of(self.terms.type, fixed, self.terms.blueprints)
 
+    @property
+    def builders(self) -> frozenset[str]:
+        return hooks.builders_of(self)
+
     def _login_password(self) -> str:
         if self._lease is None:
             return str(self.getRandomPass())  # nobody is told
@@ -179,7 +183,7 @@ class DrydockWorker(AbstractLatentWorker):
         if self._has_service:
             self.service.enlist(self)
         if self._returning:
-            hooks.start_missing_timer(self, self.terms.reconnect_timeout)
+            self._limit_return()
 
     async def _adopt(self) -> None:
         """Take up the lease that this worker had before its master was restarted."""
@@ -243,6 +247,8 @@ class DrydockWorker(AbstractLatentWorker):
 
     async def _fits(self, properties: Any) -> bool:
         """Tell whether the host it has, or one it could get, is what a build requires."""
+        if not self._has_service:
+            return True  # the build fails, and says why
         requires = _labels(await properties.render(self.terms.requires))
         if self._resource is not None:
             return meets(self._resource.labels, requires)
@@ -519,6 +525,10 @@ class DrydockWorker(AbstractLatentWorker):
             return
         self._returning = True
         hooks.expect_connection(self)
+        self._limit_return()
+
+    def _limit_return(self) -> None:
+        hooks.watch_process(self)
         hooks.start_missing_timer(self, self.terms.reconnect_timeout)
 
     def _lost(self, lease: Lease) -> None:
