@@ -7,15 +7,11 @@ from the last world that was planned; the planner alone gives out slots.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from buildbot_drydock.model import Blueprint, Labels, LeaseStatus, Resource, ResourceStatus, World
 from buildbot_drydock.policy import no_launch, out_of_service, worn_out
-
-# So many leases of a kind may wait for a slot even if there is none: they are what the planner
-# reclaims idle resources for, and what tells people why builds are waiting.
-BACKLOG: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +21,15 @@ class Demand:
     type: str
     requires: tuple[tuple[str, str], ...] | None
     blueprints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What could serve a demand."""
+
+    serving: frozenset[str]  # the blueprints
+    capacity: int  # slots of theirs that are free, coming, or could be built
+    waiting: int  # leases that would take them
 
 
 class Offers:
@@ -38,37 +43,49 @@ class Offers:
             for lease in world.leases
             if lease.status is LeaseStatus.PENDING
         )
-        self._rooms: dict[Demand, int] = {}
+        self._forecasts: dict[Demand, Forecast | None] = {}
         self._living: dict[str, list[Resource]] = {}
         for resource in world.resources:
             self._living.setdefault(resource.blueprint, []).append(resource)
         self._capacities = {each.name: self._capacity(each) for each in world.blueprints}
 
-    def room(self, demand: Demand) -> int:
-        """Return how many more leases of this kind may be asked for."""
-        if demand not in self._rooms:
-            self._rooms[demand] = self._room(demand)
-        return self._rooms[demand]
+    def room(self, demand: Demand, *, idle: Iterable[str], backlog: int) -> int:
+        """Return how many more leases of this kind may be asked for.
+
+        *idle* are the blueprints of resources whose holders would make way. *backlog* leases may
+        wait even if there is nothing to be had: they are what idle resources are reclaimed for.
+        """
+        if demand not in self._forecasts:
+            self._forecasts[demand] = self._forecast(demand)
+        forecast = self._forecasts[demand]
+        if forecast is None:
+            return 0
+        reclaimable = sum(blueprint in forecast.serving for blueprint in idle)
+        return max(forecast.capacity + reclaimable, backlog) - forecast.waiting
 
     def is_hopeless(self, demand: Demand) -> bool:
         """Tell whether no configured blueprint can ever satisfy this."""
         return not self._candidates(demand)
 
-    def _room(self, demand: Demand) -> int:
+    def _forecast(self, demand: Demand) -> Forecast | None:
+        """Look at what could serve a demand; ``None`` if nothing will for the time being."""
         candidates = self._candidates(demand)
         if not candidates:
-            return BACKLOG  # such a lease is refused at once, and its build told why
+            # Such a lease is refused at once, and its build told why.
+            return Forecast(serving=frozenset(), capacity=1, waiting=0)
         serving = [blueprint for blueprint in candidates if self._serves(blueprint)]
         if not serving:
-            return 0
+            return None
         names = {blueprint.name for blueprint in candidates}
-        waiting = sum(
-            number
-            for other, number in self._waiting.items()
-            if any(blueprint.name in names for blueprint in self._candidates(other))
+        return Forecast(
+            serving=frozenset(blueprint.name for blueprint in serving),
+            capacity=sum(self._capacities[blueprint.name] for blueprint in serving),
+            waiting=sum(
+                number
+                for other, number in self._waiting.items()
+                if any(blueprint.name in names for blueprint in self._candidates(other))
+            ),
         )
-        capacity = sum(self._capacities[blueprint.name] for blueprint in serving)
-        return max(capacity, BACKLOG) - waiting
 
     def _candidates(self, demand: Demand) -> list[Blueprint]:
         return [

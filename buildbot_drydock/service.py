@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from buildbot.util.service import BuildbotService
 from twisted.internet.defer import Deferred, TimeoutError
@@ -22,6 +22,7 @@ from twisted.python import threadpool
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.controller import Controller
+from buildbot_drydock.crew import Crew, Holder
 from buildbot_drydock.errors import HostUnreachable
 from buildbot_drydock.executor import Executor
 from buildbot_drydock.interfaces import Host, Provider
@@ -31,7 +32,7 @@ from buildbot_drydock.launches import Launches
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
 from buildbot_drydock.model import Blueprint, Lease, Resource, World
-from buildbot_drydock.offers import Demand, Offers
+from buildbot_drydock.offers import Offers
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
 from buildbot_drydock.store.migrations import upgrade
@@ -47,32 +48,11 @@ NONCE_BYTES: Final = 16
 TOKEN_BYTES: Final = 8
 
 
-class Holder(Protocol):
-    """A worker, as the service sees it."""
-
-    name: str
-
-    @property
-    def demand(self) -> Demand: ...
-
-    @property
-    def builders(self) -> frozenset[str]: ...
-
-    def is_willing(self) -> bool: ...
-
-
-@dataclass(slots=True)
-class Promise:
-    """A build was given to a worker whose lease the loop has not seen yet."""
-
-    demand: Demand
-    lease: int | None = None
-
-
 class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
-    Public are ``leases``, ``store``, ``controller``, ``attempts`` and what is documented below.
+    Public are ``leases``, ``store``, ``controller``, ``crew``, ``attempts`` and what is documented
+    below.
     """
 
     name = "drydock"
@@ -87,11 +67,8 @@ class DrydockService(BuildbotService):
         self._definitions: dict[str, Definition] = {}
         self._retired: dict[str, Definition] = {}  # until their resources are gone
         self._providers: dict[str, Provider] = {}
-        self._workers: dict[str, Holder] = {}
-        self._promises: dict[str, Promise] = {}  # by worker
-        self._refused: set[str] = set()  # workers that would have taken a build
+        self.crew = Crew(lambda worker: hooks.wake_builders_of(self._master, worker.name))
         self._offers: Offers | None = None  # None until the first turn
-        self._closing = False
         self._all_discharged: Deferred[None] | None = None
 
     # --- configuration -----------------------------------------------------------------------
@@ -231,7 +208,7 @@ class DrydockService(BuildbotService):
         if changed:
             key = ("drydock", str(self._master.masterid), "wake")
             hooks.produce(self._master, key, {})
-        self._see_world(self.controller.world)
+        self._see(self.controller.world)
         return changed
 
     def _heard_of_change(self, key: tuple[str, ...]) -> None:
@@ -245,18 +222,14 @@ class DrydockService(BuildbotService):
             made, self._offers = await self._in_planning_thread(_plan_and_forecast, world)
         return made
 
-    def _see_world(self, world: World) -> None:
-        """Take note of what was planned for, and of capacity that has come back."""
-        if self._promises:
-            seen = {lease.id for lease in world.leases}
-            for name, promise in list(self._promises.items()):
-                if promise.lease in seen:
-                    del self._promises[name]
+    def _see(self, world: World) -> None:
+        """Take note of what was planned for."""
         in_use = {resource.blueprint for resource in world.resources}
         for name in self._retired.keys() - in_use:
             del self._retired[name]
             del self._providers[name]
-        self._wake_builders()
+        assert self._offers is not None
+        self.crew.see(world, self.controller.plan, self._offers)
 
     async def _in_planning_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await deferToThreadPool(self._reactor, self._planning, function, *arguments)
@@ -291,82 +264,12 @@ class DrydockService(BuildbotService):
         definition = self._definitions.get(name) or self._retired.get(name)
         return "" if definition is None else definition.kind
 
-    def enlist(self, worker: Holder) -> None:
-        """Count a worker among those that capacity is offered to."""
-        self._workers[worker.name] = worker
-
     def discharge(self, worker: Holder) -> None:
         """Forget a worker: it has stopped for good, and given back what it had."""
-        self._workers.pop(worker.name, None)
-        self._promises.pop(worker.name, None)
-        self._refused.discard(worker.name)
-        if not self._workers and self._all_discharged is not None:
+        self.crew.discharge(worker)
+        if not len(self.crew) and self._all_discharged is not None:
             waiting, self._all_discharged = self._all_discharged, None
             waiting.callback(None)
-
-    def offers(self, worker: Holder) -> bool:
-        """Tell whether a worker may be given a build that it has to take a lease for.
-
-        Of the workers that ask for the same, for the same builders, the first few are offered: as
-        many as there is capacity for, so that no build is sent to wait for what cannot be had.
-        """
-        offered = worker in self._offered(worker.demand, worker.builders)
-        if offered:
-            self._refused.discard(worker.name)
-        else:
-            self._refused.add(worker.name)
-        return offered
-
-    def room(self, demand: Demand) -> int:
-        """Return for how many more leases of a kind capacity is expected."""
-        if self._offers is None or self._closing:
-            return 0
-        promised = sum(promise.demand == demand for promise in self._promises.values())
-        return self._offers.room(demand) - promised
-
-    def is_hopeless(self, demand: Demand) -> bool:
-        """Tell whether no configured blueprint can ever satisfy this."""
-        return self._offers is not None and self._offers.is_hopeless(demand)
-
-    def promise(self, worker: Holder) -> None:
-        """A build was given to a worker that will ask for a lease."""
-        self._promises[worker.name] = Promise(worker.demand)
-
-    def keep_promise(self, worker: Holder, lease: int) -> None:
-        """The worker has asked: the promise counts until the loop has seen the lease."""
-        if worker.name in self._promises:
-            self._promises[worker.name].lease = lease
-
-    def forget_promise(self, worker: Holder) -> None:
-        self._promises.pop(worker.name, None)
-
-    def _offered(self, demand: Demand, builders: frozenset[str]) -> list[Holder]:
-        left = self.room(demand)
-        offered: list[Holder] = []
-        for worker in self._workers.values():
-            if len(offered) >= left:
-                break
-            alike = worker.demand == demand and worker.builders == builders
-            if alike and worker.is_willing():
-                offered.append(worker)
-        return offered
-
-    def _wake_builders(self) -> None:
-        """Let builders look again for workers that were refused, now that there is capacity.
-
-        Workers of one kind are woken for once, however many they are: looking costs the database
-        several queries for each builder.
-        """
-        refused = [self._workers[name] for name in self._refused if name in self._workers]
-        for demand, builders in {(each.demand, each.builders) for each in refused}:
-            offered = self._offered(demand, builders)
-            if offered:
-                self._refused -= {
-                    each.name
-                    for each in refused
-                    if (each.demand, each.builders) == (demand, builders)
-                }
-                hooks.wake_builders_of(self._master, offered[0].name)
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -379,7 +282,7 @@ class DrydockService(BuildbotService):
         A master that stops waits for that. A reconfig that removes the service does not: it
         removes the workers only after this, and the service closes when they are gone.
         """
-        self._closing = True
+        self.crew.closed = True
         closing = Deferred.fromCoroutine(self._close())
         if hooks.is_stopping(self._master):
             await closing
@@ -388,7 +291,7 @@ class DrydockService(BuildbotService):
         await super().stopService()
 
     async def _close(self) -> None:
-        if self._workers:
+        if len(self.crew):
             self._all_discharged = Deferred()
             self._all_discharged.addTimeout(CLOSING_SECONDS, self._reactor)
             try:
@@ -397,7 +300,7 @@ class DrydockService(BuildbotService):
                 self.log.error(
                     "workers did not stop within {seconds} s: {names}",
                     seconds=CLOSING_SECONDS,
-                    names=sorted(self._workers),
+                    names=self.crew.names(),
                 )
         self._renewing.stop()
         self._consumer.stopConsuming()
@@ -410,8 +313,3 @@ class DrydockService(BuildbotService):
 
 def _plan_and_forecast(world: World) -> tuple[Plan, Offers]:
     return plan(world), Offers(world)
-
-
-def provider_of(service: DrydockService) -> Mapping[str, Provider]:
-    """Return the providers by the names of their blueprints. For tests."""
-    return service._providers

@@ -31,7 +31,7 @@ LAYERS = {
     "remote": ("remote",),
     "latent": ("latent",),
     "buildbot": (
-        *("config", "workerpool", "service", "buildbot_hooks", "steps", "operations"),
+        *("config", "workerpool", "service", "crew", "buildbot_hooks", "steps", "operations"),
         *("www", "cli", "latent.worker"),
     ),
     "names": ("",),

@@ -181,7 +181,7 @@ class DrydockWorker(AbstractLatentWorker):
         await self._adopt()
         await super().startService()
         if self._has_service:
-            self.service.enlist(self)
+            self.service.crew.enlist(self)
         if self._returning:
             self._limit_return()
 
@@ -231,16 +231,28 @@ class DrydockWorker(AbstractLatentWorker):
             return False
         return not hooks.is_at_rest(self) or self._is_offered()
 
+    @property
+    def has_lease(self) -> bool:
+        return self._lease is not None or self._starting is not None
+
+    @property
+    def idle_on(self) -> Resource | None:
+        if not hooks.is_attached(self) or self.building or self._leaving:
+            return None
+        return self._resource
+
     def is_willing(self) -> bool:
-        """Tell whether it would take a lease and a build, if there are any for it."""
         return hooks.is_idle(self) and bool(super().canStartBuild())
+
+    def is_warm(self) -> bool:
+        return self.idle_on is not None and bool(super().canStartBuild())
 
     def _is_offered(self) -> bool:
         if not hooks.is_idle(self):
             return False  # it was shut down
         if not self._has_service:
             return True  # the build fails, and says why
-        return self.service.offers(self)
+        return self.service.crew.offers(self)
 
     def isCompatibleWithBuild(self, build_props: Any) -> Deferred[bool]:
         return Deferred.fromCoroutine(self._fits(build_props))
@@ -249,15 +261,19 @@ class DrydockWorker(AbstractLatentWorker):
         """Tell whether the host it has, or one it could get, is what a build requires."""
         if not self._has_service:
             return True  # the build fails, and says why
-        requires = _labels(await properties.render(self.terms.requires))
+        try:
+            requires = _labels(await properties.render(self.terms.requires))
+        except Exception:  # noqa: BLE001 - a user's renderable may raise anything
+            self.log.failure("worker {name}: requires cannot be rendered", name=self.name)
+            return True  # likewise
         if self._resource is not None:
             return meets(self._resource.labels, requires)
         demand = demand_of(self.terms.type, requires, self.terms.blueprints)
-        return self.service.room(demand) > 0
+        return self.service.crew.may_start(self, requires, demand)
 
     def buildStarted(self, wfb: Any) -> None:
         if hooks.is_at_rest(self) and self._has_service:
-            self.service.promise(self)
+            self.service.crew.promise(self)
         super().buildStarted(wfb)
 
     def buildFinished(self, wfb: Any) -> None:
@@ -274,16 +290,24 @@ class DrydockWorker(AbstractLatentWorker):
 
     def _idle(self) -> None:
         if hooks.is_attached(self):
-            if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
-                self._leave()
+            if self._should_leave():
+                self.make_way()
             else:
                 hooks.start_idle_timer(self)
         elif hooks.lost_its_connection(self):
             self._await_return()
         elif hooks.is_at_rest(self) and self._has_service:
-            self.service.forget_promise(self)
+            self.service.crew.forget_promise(self)
 
-    def _leave(self) -> None:
+    def _should_leave(self) -> bool:
+        if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
+            return True
+        if self._resource is None or not self._has_service:
+            return False
+        return self.service.crew.is_wanted(self._resource)
+
+    def make_way(self) -> None:
+        """Stop and give the lease back; no build comes in between."""
         self._leaving = True
         self.master.reactor.callLater(0, self._stop_in_background)
 
@@ -338,14 +362,14 @@ class DrydockWorker(AbstractLatentWorker):
         requires = await self._render(build)
         leases = self.service.leases
         requested = await _uninterrupted(self._request(build, requires))
-        self.service.keep_promise(self, requested.id)
+        self.service.crew.keep_promise(self, requested.id)
         try:
             lease: Lease = await self._within(
                 self.terms.missing_timeout, leases.when_active(requested.id), "waiting for a lease"
             )
         except LeaseBroken as error:
             demand = demand_of(self.terms.type, requires, self.terms.blueprints)
-            if self.service.is_hopeless(demand):
+            if self.service.crew.is_hopeless(demand):
                 raise Hopeless(str(error)) from None
             raise StartFailed(str(error)) from None
         except StartFailed as error:
@@ -521,7 +545,7 @@ class DrydockWorker(AbstractLatentWorker):
         if self._leaving or self._loss or not hooks.lost_its_connection(self):
             return
         if self._process is None or self.build_wait_timeout == 0:
-            self._leave()
+            self.make_way()
             return
         self._returning = True
         hooks.expect_connection(self)
@@ -569,7 +593,7 @@ class DrydockWorker(AbstractLatentWorker):
             await self._give_back(lease, process)
         self._returning = self._leaving = False
         if self._has_service:
-            self.service.forget_promise(self)
+            self.service.crew.forget_promise(self)
         hooks.forget_graceful_stop(self)
         return True
 
@@ -611,7 +635,7 @@ class DrydockWorker(AbstractLatentWorker):
             return
         hooks.stop_gracefully(self)
         if not self.building:
-            self._leave()
+            self.make_way()
 
     def shutdown(self) -> None:
         """Stop at once; a build that is running is tried again."""

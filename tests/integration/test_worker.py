@@ -604,29 +604,81 @@ class OfferTests(Case):
         await self.finish()
         await self.stop()
 
-    async def test_only_as_many_builds_are_prepared_as_there_is_capacity_and_one_waiting(
+    async def test_builds_wait_for_a_worker_of_their_kind_rather_than_each_for_a_lease(
         self,
     ) -> None:
         self.pool["size"] = 5
+        self.blueprint["limit"] = 2
         await self.start()
-        for _ in range(5):
+        self.step.auto_finish_step(SUCCESS)
+        for _ in range(6):
             await self.request_build()
         self.assertEqual(await self.results(), [None, None])
-        statuses = sorted(lease.status.value for lease in await self.leases())
-        self.assertEqual(statuses, ["active", "pending"])
-        self.step.auto_finish_step(SUCCESS)
-        await self.drain()
-        self.assertEqual(await self.results(), [SUCCESS] * 5)
+        self.assertEqual(len(await self.leases()), 2)
+        await self.log_in_started()
+        await self.advance(3)
+        self.assertEqual(await self.results(), [SUCCESS] * 6)
+        self.assertEqual(len(await self.leases()), 2)
         await self.stop()
 
-    async def drain(self) -> None:
-        """Let all workers log in as they are started."""
-        for _ in range(10):
-            for name in [f"linux-{n:03d}" for n in range(1, 6)]:
-                worker = self.worker(name)
-                if worker._process is not None and worker.conn is None and self.processes():
-                    await self.log_in(name)
-            await self.advance(1)
+    async def test_an_idle_worker_makes_way_for_a_lease_that_waits_for_its_slot(self) -> None:
+        self.builders, self.builders_without_workers = ["tests", "docs"], {"docs"}
+        await self.start()
+        number = await self.start_idling()
+        await self.request_build("docs")
+        await self.advance(1)
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.DESTROYED)
+        await self.log_in("other-001")
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [SUCCESS, SUCCESS])
+        await self.stop()
+
+    async def test_a_busy_worker_makes_way_between_two_builds(self) -> None:
+        self.builders, self.builders_without_workers = ["tests", "docs"], {"docs"}
+        await self.start()
+        number = await self.start_building()
+        await self.request_build("tests")
+        await self.request_build("docs")
+        await self.finish(SUCCESS)
+        await self.advance(1)
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.DESTROYED)
+        await self.log_in("other-001")
+        await self.finish(SUCCESS)
+        self.assertEqual((await self.results())[:2], [SUCCESS, SUCCESS])
+        await self.advance(5)
+        await self.log_in()
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [SUCCESS] * 3)
+        await self.stop()
+
+    async def test_a_warm_worker_is_preferred_to_another_lease(self) -> None:
+        self.pool["size"] = self.blueprint["limit"] = 4
+        await self.start()
+        await self.request_build()
+        await self.log_in_started()
+        await self.finish(SUCCESS)
+        for _ in range(4):
+            await self.request_build()
+            self.assertTrue(self.step.running)
+            await self.finish(SUCCESS)
+        self.assertEqual(len(await self.leases()), 1)
+        await self.stop()
+
+    async def test_a_host_that_is_idle_for_one_kind_of_build_is_given_to_another(self) -> None:
+        self.blueprint.update(choices={"os": ["debian", "fedora"]})
+        self.pool.update(size=2, requires={"os": util.Property("os")})
+        await self.start()
+        await self.request_build(os="debian")
+        await self.log_in_started()
+        await self.finish(SUCCESS)
+        await self.request_build(os="fedora")
+        await self.advance(5)
+        (lease,) = await self.leases()
+        self.assertEqual((lease.status, lease.requires["os"]), (LeaseStatus.ACTIVE, "fedora"))
+        await self.log_in_started()
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [SUCCESS, SUCCESS])
+        await self.stop()
 
     async def test_builds_that_require_different_hosts_do_not_share_one(self) -> None:
         self.blueprint.update(limit=2, choices={"os": ["debian", "fedora"]})
@@ -647,7 +699,7 @@ class OfferTests(Case):
         await self.stop()
 
     async def log_in_started(self) -> None:
-        for name in ("linux-001", "linux-002"):
-            worker: Any = self.worker(name)
+        """Let all workers log in whose processes have been started."""
+        for worker in list(self.master.workers.workers.values()):
             if worker._process is not None and worker.conn is None:
-                await self.log_in(name)
+                await self.log_in(worker.name)

@@ -1,0 +1,219 @@
+"""The workers of one master: which are offered builds, and which make way for others.
+
+Buildbot gives a build to any worker that says it can start one. So only as many say so as there is
+capacity for, warm workers before cold ones; builders are woken when capacity returns; and a worker
+that holds a slot which a waiting lease needs gives it back between two builds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from buildbot_drydock.model import Labels, Resource, World
+from buildbot_drydock.offers import Demand, Offers
+from buildbot_drydock.planner import Plan
+from buildbot_drydock.policy import meets
+from buildbot_drydock.reasons import Booting, Full, Reason, Reclaiming
+
+
+class Holder(Protocol):
+    """A worker, as its crew sees it."""
+
+    name: str
+
+    @property
+    def demand(self) -> Demand: ...
+
+    @property
+    def builders(self) -> frozenset[str]:
+        """The names of the builders that it serves."""
+        ...
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether it has a lease, or has asked for one."""
+        ...
+
+    @property
+    def idle_on(self) -> Resource | None:
+        """The resource that it is connected on while it has no build."""
+        ...
+
+    def is_willing(self) -> bool:
+        """Tell whether it could ask for a lease, and take a build."""
+        ...
+
+    def is_warm(self) -> bool:
+        """Tell whether it could take a build at once, without another lease."""
+        ...
+
+    def make_way(self) -> None:
+        """Give the lease back: it has no build."""
+        ...
+
+
+@dataclass(slots=True)
+class Promise:
+    """A build was given to a worker whose lease the loop has not seen yet."""
+
+    demand: Demand
+    lease: int | None = None
+
+
+class Crew:
+    def __init__(self, wake_builders: Callable[[Holder], None]) -> None:
+        self._wake_builders = wake_builders
+        self._workers: dict[str, Holder] = {}
+        self._promises: dict[str, Promise] = {}  # by worker
+        self._refused: set[str] = set()  # workers that would have taken a build
+        self._offers: Offers | None = None  # None until the first turn
+        self._wanting: list[frozenset[str]] = []  # the full blueprints of each lease that waits
+        self.closed = False  # offers nothing more
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def names(self) -> list[str]:
+        return sorted(self._workers)
+
+    def enlist(self, worker: Holder) -> None:
+        self._workers[worker.name] = worker
+
+    def discharge(self, worker: Holder) -> None:
+        """Forget a worker: it has stopped for good, and given back what it had."""
+        self._workers.pop(worker.name, None)
+        self._promises.pop(worker.name, None)
+        self._refused.discard(worker.name)
+
+    # --- who is offered ------------------------------------------------------------------------
+
+    def offers(self, worker: Holder) -> bool:
+        """Tell whether a worker may be given a build that it has to take a lease for.
+
+        Of the workers that ask for the same, for the same builders, the first few are offered: as
+        many as there is capacity for, so that no build is sent to wait for what cannot be had.
+        """
+        offered = worker in self._offered(worker)
+        if offered:
+            self._refused.discard(worker.name)
+        else:
+            self._refused.add(worker.name)
+        return offered
+
+    def may_start(self, worker: Holder, requires: Labels, demand: Demand) -> bool:
+        """Tell whether a worker may take a lease for one build, which *demand* is for.
+
+        It may not while a warm worker of its kind would do.
+        """
+        for other in self._alike(worker):
+            resource = other.idle_on
+            if resource is not None and meets(resource.labels, requires) and other.is_warm():
+                return False
+        return self._room(worker, demand) > 0
+
+    def is_hopeless(self, demand: Demand) -> bool:
+        """Tell whether no configured blueprint can ever satisfy this."""
+        return self._offers is not None and self._offers.is_hopeless(demand)
+
+    def promise(self, worker: Holder) -> None:
+        """A build was given to a worker that will ask for a lease."""
+        self._promises[worker.name] = Promise(worker.demand)
+
+    def keep_promise(self, worker: Holder, lease: int) -> None:
+        """The worker has asked: the promise counts until the loop has seen the lease."""
+        if worker.name in self._promises:
+            self._promises[worker.name].lease = lease
+
+    def forget_promise(self, worker: Holder) -> None:
+        self._promises.pop(worker.name, None)
+
+    def _alike(self, worker: Holder) -> list[Holder]:
+        demand, builders = worker.demand, worker.builders
+        return [
+            each
+            for each in self._workers.values()
+            if each.demand == demand and each.builders == builders
+        ]
+
+    def _offered(self, worker: Holder) -> list[Holder]:
+        left = self._room(worker, worker.demand)
+        offered: list[Holder] = []
+        for each in self._alike(worker):
+            if len(offered) >= left:
+                break
+            if each.is_willing():
+                offered.append(each)
+        return offered
+
+    def _room(self, worker: Holder, demand: Demand) -> int:
+        """Return for how many more leases there is, or could be made, capacity.
+
+        A kind of worker that has no lease at all may have one that waits, so that others see it
+        and make way. One that has some waits for these to become free: that costs no start.
+        """
+        if self._offers is None or self.closed:
+            return 0
+        alike = self._alike(worker)
+        varied = worker.demand.requires is None
+        backlog = 1 if varied or not any(each.has_lease for each in alike) else 0
+        idle = {
+            each.name: each.idle_on.blueprint
+            for each in self._workers.values()
+            if each.idle_on is not None and (varied or each not in alike)
+        }
+        promised = sum(promise.demand == demand for promise in self._promises.values())
+        return self._offers.room(demand, idle=idle.values(), backlog=backlog) - promised
+
+    # --- after each turn -----------------------------------------------------------------------
+
+    def see(self, world: World, plan: Plan, offers: Offers) -> None:
+        """Take note of what was planned for: who waits, and what capacity there is."""
+        self._offers = offers
+        seen = {lease.id for lease in world.leases} if self._promises else set()
+        for name, promise in list(self._promises.items()):
+            if promise.lease in seen:
+                del self._promises[name]
+        self._wanting = [full for reasons in plan.reasons.values() if (full := _full(reasons))]
+        for worker in list(self._workers.values()):
+            if not self._wanting:
+                break
+            resource = worker.idle_on
+            if resource is not None and self.is_wanted(resource):
+                worker.make_way()
+        self._wake()
+
+    def is_wanted(self, resource: Resource) -> bool:
+        """Tell whether a lease waits for a slot of this resource's blueprint, and note it served.
+
+        So that one waiting lease makes one worker give way, not all of them.
+        """
+        for full in self._wanting:
+            if resource.blueprint in full:
+                self._wanting.remove(full)
+                return True
+        return False
+
+    def _wake(self) -> None:
+        """Let builders look again for workers that were refused, now that there is capacity.
+
+        Workers of one kind are woken for once, however many they are: looking costs the database
+        several queries for each builder.
+        """
+        refused = [self._workers[name] for name in self._refused if name in self._workers]
+        kinds = {(each.demand, each.builders): each for each in refused}
+        for kind, worker in kinds.items():
+            offered = self._offered(worker)
+            if offered:
+                self._refused -= {
+                    each.name for each in refused if (each.demand, each.builders) == kind
+                }
+                self._wake_builders(offered[0])
+
+
+def _full(reasons: tuple[Reason, ...]) -> frozenset[str]:
+    """Return the blueprints whose slots a lease waits for, unless one is on its way to it."""
+    if any(isinstance(reason, Booting | Reclaiming) for reason in reasons):
+        return frozenset()
+    return frozenset(reason.blueprint for reason in reasons if isinstance(reason, Full))
