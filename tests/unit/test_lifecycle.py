@@ -133,6 +133,11 @@ class TestWhatMatters(SynchronousTestCase):
         for event in (ResourceEvent.RELEASE, ResourceEvent.BREAK):
             self.assertIs(advance(RESOURCE_MOVES, broken, event), broken)
 
+    def test_a_resource_may_break_while_it_is_released(self) -> None:
+        released = ResourceStatus.RELEASED
+        broken = advance(RESOURCE_MOVES, released, ResourceEvent.BREAK)
+        self.assertIs(broken, ResourceStatus.BROKEN)
+
 
 class TestAdvance(SynchronousTestCase):
     def test_late_news_keeps_the_status(self) -> None:
