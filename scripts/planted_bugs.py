@@ -27,6 +27,7 @@ LAUNCHES = ("tests/unit/test_launches.py",)
 LOOP = ("tests/unit/test_loop.py",)
 LEASES = ("tests/unit/test_leases.py",)
 CONTROLLER = ("tests/unit/test_controller.py",)
+CHANGES = ("tests/unit/test_changes.py",)
 MEMORY = ("tests/contract/test_memory_store.py",)
 SQL = ("tests/contract/test_sql_store.py::TestSqliteStoreInMemory",)
 SQL_FAULTS = ("tests/contract/test_sql_faults.py",)
@@ -755,7 +756,7 @@ _bug(
 )
 _bug(
     "store/changes.py",
-    MEMORY,
+    CHANGES,
     "what is known of a host is forgotten",
     "identity=observed.identity or seen.identity",
     "identity=observed.identity",

@@ -69,8 +69,9 @@ class TestWhenTurnsRun(LoopTestCase):
         self.assertEqual(self.after(0.1), 1)
 
     def test_a_turn_runs_without_any_reason_after_the_safety_interval(self) -> None:
-        for self.wake_at in (None, 1_000.0):
+        for wake_at in (None, 1_000.0):
             self.setUp()
+            self.wake_at = wake_at
             self.started()
             self.assertEqual(self.after(SAFETY_SECONDS - 0.1), 0)
             self.assertEqual(self.after(0.1), 1)

@@ -14,7 +14,7 @@ from buildbot_drydock.errors import (
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.synthetic import Failure, Stage
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import Call, CallKey, LeaseStatus, ResourceStatus
+from buildbot_drydock.model import Call, CallKey, LeaseStatus, Resource, ResourceStatus
 from buildbot_drydock.reasons import BackingOff
 from buildbot_drydock.reasons import Misconfigured as IsMisconfigured
 from buildbot_drydock.testing.builders import NOW, blueprint
@@ -182,6 +182,14 @@ class TestCreate(CoreTestCase):
         self.later(2.0)
         self.later(10.0)
         self.assertIs(self.lease().status, LeaseStatus.ACTIVE)
+
+    def test_a_slow_success_is_as_old_as_its_beginning(self) -> None:
+        """A listing from meanwhile may show the host, and then nothing is to be waited for."""
+        self.script(latency_seconds={"create": 30.0})
+        self.request()
+        self.turn()
+        self.clock.advance(30.0)
+        self.assertEqual(self.call(), Call(succeeded_at=NOW))
 
     def test_it_is_not_asked_twice_at_once(self) -> None:
         asked = []
@@ -366,6 +374,22 @@ class TestPrepare(CoreTestCase):
         )
         prepared.callback(None)
         self.assertIs(self.lease().status, LeaseStatus.RELEASED)
+
+    def test_what_was_prepared_elsewhere_does_not_make_a_lease_active(self) -> None:
+        """It went back to the pool meanwhile, and has got another resource since."""
+        prepared: Deferred[None] = Deferred()
+
+        async def prepare(resource: Resource, lease: object) -> None:
+            await (prepared if resource.id == 1 else Deferred())
+
+        self.configure(blueprint(limit=2, prepares=True))
+        self.acquire(prepare)
+        self.cloud.lose("token-1")
+        self.later(60.0)
+        self.later(10.0)
+        self.assertEqual(self.lease().resource, 2)
+        prepared.callback(None)
+        self.assertIs(self.lease().status, LeaseStatus.ACQUIRED)
 
     def test_a_failure_is_tried_again(self) -> None:
         self.script(Failure(verb="prepare", error=HostUnreachable, times=2))
