@@ -16,6 +16,8 @@ from twisted.trial.unittest import SynchronousTestCase
 PACKAGE = "buildbot_drydock"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 LONGEST_MODULE = 500  # lines
+# One idea each, and still long: to be split when a seam shows. Others are not added lightly.
+LONGER_MODULES = {"latent.worker": 600, "testing.store_contract": 1_000}
 
 # The modules of each layer. A name stands for the module and for what is below it; the longest
 # name that fits decides. "" is the package itself: the names for master.cfg.
@@ -32,7 +34,7 @@ LAYERS = {
     "latent": ("latent",),
     "buildbot": (
         *("config", "workerpool", "service", "crew", "buildbot_hooks", "steps", "operations"),
-        *("www", "cli", "latent.worker"),
+        *("www", "cli", "latent.worker", "latent.terms", "latent.starting"),
     ),
     "names": ("",),
     "testing": ("testing",),
@@ -259,9 +261,10 @@ def has_a_docstring(module: Module) -> Iterator[str]:
 
 
 def is_not_too_long(module: Module) -> Iterator[str]:
-    if module.lines > LONGEST_MODULE:
+    longest = LONGER_MODULES.get(module.name, LONGEST_MODULE)
+    if module.lines > longest:
         yield module.problem(
-            module.tree, f"has {module.lines} lines, more than {LONGEST_MODULE}: two ideas?"
+            module.tree, f"has {module.lines} lines, more than {longest}: two ideas?"
         )
 
 

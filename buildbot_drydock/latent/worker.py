@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
 
 from buildbot import config
 from buildbot.interfaces import (
-    IRenderable,
-    LatentWorkerCannotSubstantiate,
     LatentWorkerFailedToSubstantiate,
     LatentWorkerSubstantiatiationCancelled,
 )
@@ -29,63 +26,25 @@ from twisted.python.failure import Failure
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.errors import DrydockError, LeaseBroken
+from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.process import Login, WorkerProcess
+from buildbot_drydock.latent.starting import Hopeless, StartFailed, verdict, waited_in_vain
+from buildbot_drydock.latent.terms import (
+    POSITIVE,
+    Terms,
+    is_fixed,
+    rendered_labels,
+    split_terms,
+)
+from buildbot_drydock.latent.waiting import uninterrupted
 from buildbot_drydock.model import Labels, Lease, Resource
 from buildbot_drydock.offers import Demand, demand_of
 from buildbot_drydock.policy import meets
-from buildbot_drydock.reasons import Booting, Full, OutOfService, Reclaiming
 
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
 
-T = TypeVar("T")
-
 FOR_EVER: Final = 10 * 365 * 86400.0
-# What a lease may wait for without anything having failed.
-PATIENCE: Final = (Full, Booting, Reclaiming, OutOfService)
-
-
-class StartFailed(Exception):
-    """The worker could not be started. The message says why; the build is tried again."""
-
-
-class WaitedInVain(StartFailed):
-    """No slot came free in time. Nothing has failed, so it does not count as an attempt."""
-
-
-class Hopeless(StartFailed):
-    """No other attempt would fare better."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The options of a worker that are not Buildbot's own. All times are in seconds."""
-
-    requires: Any = field(default_factory=dict)  # labels, or a renderable of them
-    blueprints: tuple[str, ...] = ()  # the only ones allowed; empty for all
-    type: str = "host"
-    priority: int = 0
-    max_start_attempts: int = 5  # failed starts for one build request, until its build fails
-    missing_timeout: float = 3600.0  # how long a lease is waited for
-    login_timeout: float = 120.0  # from an active lease to a worker that is connected
-    reconnect_timeout: float = 90.0  # how long a lost or adopted worker may take to come back
-    stop_timeout: float = 30.0  # for each step of giving a lease back
-    build_wait_timeout: float = 600.0  # idle time; 0 for none, -1 for ever
-    keep_on_shutdown: bool = True  # the process and its lease outlive a polite stop of the master
-    directory: str = "worker"  # on the host; each slot has its own, kept from lease to lease
-    python: str = ""  # an interpreter on the host; empty for the master's own, or python3
-    masterFQDN: str = ""  # how the host reaches the master; empty for this machine's name
-    service: str = "drydock"
-
-
-TERMS: Final = frozenset(each.name for each in fields(Terms))
-POSITIVE: Final = (
-    "max_start_attempts",
-    "missing_timeout",
-    "login_timeout",
-    "reconnect_timeout",
-    "stop_timeout",
-)
 
 
 class DrydockWorker(AbstractLatentWorker):
@@ -115,14 +74,14 @@ class DrydockWorker(AbstractLatentWorker):
     # --- configuration -----------------------------------------------------------------------
 
     def checkConfig(self, name: str, **arguments: Any) -> None:
-        terms, others = _split(arguments)
+        terms, others = split_terms(arguments)
         for option in POSITIVE:
             if not getattr(terms, option) > 0:
                 config.error(f"worker {name!r}: {option} must be more than 0")
         super().checkConfig(name, None, missing_timeout=None, **others)
 
     def reconfigService(self, name: str, **arguments: Any) -> Deferred[Any]:
-        self.terms, others = _split(arguments)
+        self.terms, others = split_terms(arguments)
         idle_time = self.terms.build_wait_timeout
         configured: Deferred[Any] = super().reconfigService(
             name,
@@ -158,7 +117,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     @property
     def demand(self) -> Demand:
-        fixed = self.terms.requires if _is_fixed(self.terms.requires) else None
+        fixed = self.terms.requires if is_fixed(self.terms.requires) else None
         return demand_of(self.terms.type, fixed, self.terms.blueprints)
 
     @property
@@ -176,7 +135,7 @@ class DrydockWorker(AbstractLatentWorker):
         return Deferred.fromCoroutine(self._start_service())
 
     async def _start_service(self) -> None:
-        self.terms, _ = _split(self._config_kwargs)
+        self.terms, _ = split_terms(self._config_kwargs)
         await hooks.forget_stale_connection(self)
         await self._adopt()
         await super().startService()
@@ -262,7 +221,7 @@ class DrydockWorker(AbstractLatentWorker):
         if not self._has_service:
             return True  # the build fails, and says why
         try:
-            requires = _labels(await properties.render(self.terms.requires))
+            requires = rendered_labels(await properties.render(self.terms.requires))
         except Exception:  # noqa: BLE001 - a user's renderable may raise anything
             self.log.failure("worker {name}: requires cannot be rendered", name=self.name)
             return True  # likewise
@@ -343,7 +302,7 @@ class DrydockWorker(AbstractLatentWorker):
         self._lease, self._resource = lease, resource
         self._process = self._process_on(resource, lease)
         password = self.service.password(lease)
-        await _uninterrupted(hooks.set_password(self, password))
+        await uninterrupted(hooks.set_password(self, password))
         login = Login(
             name=self.name,
             password=password,
@@ -361,7 +320,7 @@ class DrydockWorker(AbstractLatentWorker):
     async def _obtain_lease(self, build: Any) -> Lease:
         requires = await self._render(build)
         leases = self.service.leases
-        requested = await _uninterrupted(self._request(build, requires))
+        requested = await uninterrupted(self._request(build, requires))
         self.service.crew.keep_promise(self, requested.id)
         try:
             lease: Lease = await self._within(
@@ -373,7 +332,8 @@ class DrydockWorker(AbstractLatentWorker):
                 raise Hopeless(str(error)) from None
             raise StartFailed(str(error)) from None
         except StartFailed as error:
-            raise self._why_it_waited(requested.id, str(error)) from None
+            reasons = leases.reasons(requested.id)
+            raise waited_in_vain(str(error), reasons, self.master.reactor.seconds()) from None
         return lease
 
     async def _request(self, build: Any, requires: Labels) -> Lease:
@@ -396,15 +356,8 @@ class DrydockWorker(AbstractLatentWorker):
 
     async def _render(self, build: Any) -> Labels:
         if build is None:
-            return _labels(self.terms.requires) if _is_fixed(self.terms.requires) else {}
-        return _labels(await build.render(self.terms.requires))
-
-    def _why_it_waited(self, lease: int, error: str) -> StartFailed:
-        reasons = self.service.leases.reasons(lease)
-        now = self.master.reactor.seconds()
-        text = "; ".join([error, *(reason.sentence(now) for reason in reasons)])
-        patient = all(isinstance(reason, PATIENCE) for reason in reasons)
-        return WaitedInVain(text) if patient else StartFailed(text)
+            return rendered_labels(self.terms.requires) if is_fixed(self.terms.requires) else {}
+        return rendered_labels(await build.render(self.terms.requires))
 
     def _process_on(self, resource: Resource, lease: Lease) -> WorkerProcess:
         return WorkerProcess(
@@ -441,7 +394,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     def _verdict(self, failure: Any) -> Failure:
         """Decide whether the build is tried again, and say why not."""
-        error = failure.value if isinstance(failure, Failure) else failure
+        error: Any = failure.value if isinstance(failure, Failure) else failure
         if isinstance(error, CancelledError) and self._loss:
             error = StartFailed(self._loss)
         if isinstance(error, CancelledError):
@@ -450,28 +403,10 @@ class DrydockWorker(AbstractLatentWorker):
         expected = StartFailed | DrydockError | LatentWorkerFailedToSubstantiate | LookupError
         if not isinstance(error, expected):
             self.log.failure("a bug while starting worker {name}", failure, name=self.name)
-        text = str(error) or type(error).__name__
-        self._end = f"its start failed: {text}"
-        return Failure(self._judge(error, text))
-
-    def _judge(self, error: Any, text: str) -> Any:
-        if isinstance(error, WaitedInVain):
-            return LatentWorkerFailedToSubstantiate(self.name, text)
-        if isinstance(error, Hopeless):
-            return LatentWorkerCannotSubstantiate(self.name, text)
-        if not self._has_service:
-            return LatentWorkerFailedToSubstantiate(self.name, text)
-        attempts = self.service.attempts
-        number = attempts.fail(self._requests, text)
-        if number < self.terms.max_start_attempts:
-            return LatentWorkerFailedToSubstantiate(self.name, text)
-        reasons = dict.fromkeys(
-            reason for request in self._requests for reason in attempts.reasons(request)
-        )
-        attempts.forget(self._requests)
-        return LatentWorkerCannotSubstantiate(
-            f"a worker could not be started in {number} attempts: " + "; ".join(reasons)
-        )
+        self._end = f"its start failed: {error}"
+        attempts = self.service.attempts if self._has_service else Attempts()
+        most = self.terms.max_start_attempts
+        return Failure(verdict(error, attempts, self._requests, most=most))
 
     def _missing_timer_fired(self) -> None:
         self.missing_timer = None
@@ -641,42 +576,3 @@ class DrydockWorker(AbstractLatentWorker):
         """Stop at once; a build that is running is tried again."""
         if not hooks.is_at_rest(self):
             self._stop_in_background()
-
-
-def _split(arguments: Mapping[str, Any]) -> tuple[Terms, dict[str, Any]]:
-    """Tell our own options from Buildbot's."""
-    ours = {key: value for key, value in arguments.items() if key in TERMS}
-    if "blueprints" in ours:
-        ours["blueprints"] = tuple(ours["blueprints"])
-    return Terms(**ours), {k: v for k, v in arguments.items() if k not in TERMS}
-
-
-def _is_fixed(requires: Any) -> bool:
-    """Tell whether what is required is the same for all builds."""
-    if not isinstance(requires, Mapping):
-        return False
-    return not any(IRenderable.providedBy(value) for value in requires.values())
-
-
-def _labels(rendered: Any) -> Labels:
-    if not isinstance(rendered, Mapping):
-        raise Hopeless(f"requires must be a dictionary, and was rendered to {rendered!r}")
-    return {str(label): _text(value) for label, value in rendered.items()}
-
-
-def _text(value: Any) -> str:
-    return ("false", "true")[value] if isinstance(value, bool) else str(value)
-
-
-def _uninterrupted(work: Coroutine[Any, Any, T]) -> Deferred[T]:
-    """Run *work* to its end; cancelling what is returned only stops the waiting for it."""
-    waiting: Deferred[T] = Deferred()
-
-    def ended(result: Any) -> None:
-        if not waiting.called:
-            waiting.callback(result)
-        elif isinstance(result, Failure):
-            DrydockWorker.log.failure("what nobody waited for any more failed", result)
-
-    Deferred.fromCoroutine(work).addBoth(ended)
-    return waiting

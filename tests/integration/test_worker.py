@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from buildbot.plugins import util
 from buildbot.process.results import CANCELLED, EXCEPTION, RETRY, SUCCESS
 
 from buildbot_drydock.errors import HostError
-from buildbot_drydock.events import ModeChanged
+from buildbot_drydock.events import LeaseReleased, ModeChanged
 from buildbot_drydock.latent.synthetic import Failure
 from buildbot_drydock.lifecycle import LeaseEvent
 from buildbot_drydock.model import BlueprintState, LeaseStatus, Mode
-from buildbot_drydock.events import LeaseReleased
 from tests.integration.masters import DrydockMasterTestCase
 
 

@@ -50,5 +50,4 @@ class WorkerProcessTests(RunMasterBase):
         service = self.master.service_manager.namedServices["drydock"]
         rows = await service.store.rows()
         self.assertEqual([lease.status for lease in rows.leases], [LeaseStatus.ACTIVE])
-        lease = rows.leases[0]
         await self.tested_master.shutdown()

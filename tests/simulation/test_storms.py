@@ -31,7 +31,7 @@ class TestStorms(TestCase):
         """Among a handful of seeds all that can happen does happen, or the storms prove little."""
         kinds: set[str] = set()
         deaths = 0
-        for seed in range(40):
+        for seed in range(80):
             simulation = Simulation(seed)
             simulation.run()
             deaths += len(simulation.dead)
