@@ -1,0 +1,45 @@
+"""The provider of the tutorial works, and the tutorial shows what works."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EXAMPLES = DOCS / "examples"
+TUTORIAL = DOCS / "adding-a-provider.md"
+_BLOCK = re.compile(r"<!-- from examples/(\S+) -->\n```python\n(.*?)```", re.DOTALL)
+
+
+class TutorialTests(SynchronousTestCase):
+    def test_its_provider_passes_the_contract(self) -> None:
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("--rootdir", str(EXAMPLES), "-c", "/dev/null", str(EXAMPLES)),
+        ]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=Path.cwd(), timeout=600)
+        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
+        passed = re.search(r"(\d+) passed", ended.stdout)
+        assert passed is not None, ended.stdout
+        self.assertGreater(int(passed[1]), 20)
+
+    def test_its_code_is_that_of_the_examples(self) -> None:
+        text = TUTORIAL.read_text("utf-8")
+        blocks = _BLOCK.findall(text)
+        self.assertEqual(len(blocks), text.count("```python"), "a block does not say where from")
+        self.assertGreater(len(blocks), 5)
+        for name, code in blocks:
+            self.assertIn(code, (EXAMPLES / name).read_text("utf-8"), name)
+
+    def test_it_shows_all_of_the_provider(self) -> None:
+        shown = "\n".join(code for _, code in _BLOCK.findall(TUTORIAL.read_text("utf-8")))
+        lines = (EXAMPLES / "farm_provider.py").read_text("utf-8").splitlines()
+        unshown = [each for each in lines if each.strip() and each not in shown.splitlines()]
+        self.assertEqual(
+            [each for each in unshown if not each.startswith(("import ", "from ", '"""', "T = "))],
+            [],
+        )
