@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pydantic
+from farm import Farm, FarmError, NoMachineLeft, NotAllowed
 from twisted.internet.threads import deferToThreadPool
 
 from buildbot_drydock.errors import Misconfigured, NoCapacity, RetryLater
@@ -15,7 +16,6 @@ from buildbot_drydock.latent.definition import CommonFields, Definition, Surroun
 from buildbot_drydock.model import Health, Lease, Observed, Resource
 from buildbot_drydock.remote.local import LocalHost
 from buildbot_drydock.remote.processes import RESOURCE_MARK
-from farm import Farm, FarmError, NoMachineLeft, NotAllowed
 
 T = TypeVar("T")
 
