@@ -6,6 +6,7 @@ VENV ?= .venv
 
 # How much of each long proof `make test-all` runs. Alone, each target runs its full size.
 TEST_ALL_RUNS ?= 2000
+TEST_ALL_KILLS ?= 5
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -43,6 +44,7 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 	scripts/with_databases.sh $(BIN)/python -m pytest tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
+	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
 	$(BIN)/python scripts/run_demo.py --once --directory "$$(mktemp -d)/demo"
 	$(MAKE) dist
 
@@ -66,6 +68,10 @@ sim: $(READY_TO_TEST)  ## simulate DRYDOCK_RUNS=10000 seeds: two masters, a stor
 .PHONY: mutants
 mutants: $(READY_TO_TEST)  ## plant bugs, and see each of them caught
 	$(BIN)/python scripts/mutants.py
+
+.PHONY: torture
+torture: $(READY_TO_TEST)  ## kill a real master DRYDOCK_KILLS=30 times; writes build/torture.json
+	DRYDOCK_KILLS=$${DRYDOCK_KILLS:-30} $(BIN)/python scripts/torture.py
 
 .PHONY: dist
 dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them
