@@ -45,6 +45,7 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
+	$(MAKE) bench
 	$(BIN)/python scripts/run_demo.py --once --directory "$$(mktemp -d)/demo"
 	$(MAKE) dist
 
@@ -72,6 +73,10 @@ mutants: $(READY_TO_TEST)  ## plant bugs, and see each of them caught
 .PHONY: torture
 torture: $(READY_TO_TEST)  ## kill a real master DRYDOCK_KILLS=30 times; writes build/torture.json
 	DRYDOCK_KILLS=$${DRYDOCK_KILLS:-30} $(BIN)/python scripts/torture.py
+
+.PHONY: bench
+bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
+	$(BIN)/python scripts/bench.py
 
 .PHONY: dist
 dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them
