@@ -34,7 +34,7 @@ LAYERS = {
     "latent": ("latent",),
     "buildbot": (
         *("config", "workerpool", "service", "crew", "buildbot_hooks", "steps", "operations"),
-        *("www", "cli", "latent.worker", "latent.terms", "latent.starting"),
+        *("www", "cli", "latent.worker", "latent.terms", "latent.tenancy", "latent.starting"),
     ),
     "names": ("",),
     "testing": ("testing",),

@@ -9,9 +9,6 @@ master takes up the leases and the processes that it left.
 
 from __future__ import annotations
 
-import socket
-import sys
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
 from buildbot import config
@@ -20,15 +17,15 @@ from buildbot.interfaces import (
     LatentWorkerSubstantiatiationCancelled,
 )
 from buildbot.worker.latent import AbstractLatentWorker
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.errors import DrydockError, LeaseBroken
 from buildbot_drydock.latent.attempts import Attempts
-from buildbot_drydock.latent.process import Login, WorkerProcess
 from buildbot_drydock.latent.starting import Hopeless, StartFailed, verdict, waited_in_vain
+from buildbot_drydock.latent.tenancy import Tenancy, release
 from buildbot_drydock.latent.terms import (
     POSITIVE,
     Terms,
@@ -36,7 +33,7 @@ from buildbot_drydock.latent.terms import (
     rendered_labels,
     split_terms,
 )
-from buildbot_drydock.latent.waiting import uninterrupted
+from buildbot_drydock.latent.waiting import TookTooLong, uninterrupted, within
 from buildbot_drydock.model import Labels, Lease, Resource
 from buildbot_drydock.offers import Demand, demand_of
 from buildbot_drydock.policy import meets
@@ -59,8 +56,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     def __init__(self, name: str, **arguments: Any) -> None:
         self._lease: Lease | None = None  # from its request on, until it is given back
-        self._resource: Resource | None = None
-        self._process: WorkerProcess | None = None  # once it may have been started
+        self._tenancy: Tenancy | None = None  # once the lease is active
         self._starting: Deferred[bool] | None = None
         self._attempt: object = None  # tells one start from the next
         self._known_service: DrydockService | None = None
@@ -125,9 +121,9 @@ class DrydockWorker(AbstractLatentWorker):
         return hooks.builders_of(self)
 
     def _login_password(self) -> str:
-        if self._lease is None:
+        if self._tenancy is None:
             return str(self.getRandomPass())  # nobody is told
-        return self.service.password(self._lease)
+        return self._tenancy.password
 
     # --- the life of the service -------------------------------------------------------------
 
@@ -153,20 +149,19 @@ class DrydockWorker(AbstractLatentWorker):
         if lease is None:
             return
         try:
-            resource = await self.service.resource_of(lease)
-            process = self._process_on(resource, lease)
+            tenancy = await self._move_in(lease)
+            leases.hold(lease.id, self._lost)
         except DrydockError as error:
             await leases.release(lease.id, f"it could not be taken up again: {error}")
             return
-        self._lease, self._resource, self._process = lease, resource, process
-        leases.hold(lease.id, self._lost)
+        self._lease, self._tenancy = lease, tenancy
         self._returning = True
         hooks.expect_connection(self)
         self.log.info(
             "worker {name} takes up lease {lease} on resource {resource}",
             name=self.name,
             lease=lease.id,
-            resource=resource.id,
+            resource=tenancy.resource.id,
         )
 
     def stopService(self) -> Deferred[Any]:
@@ -198,7 +193,7 @@ class DrydockWorker(AbstractLatentWorker):
     def idle_on(self) -> Resource | None:
         if not hooks.is_attached(self) or self.building or self._leaving:
             return None
-        return self._resource
+        return None if self._tenancy is None else self._tenancy.resource
 
     def is_willing(self) -> bool:
         return hooks.is_idle(self) and bool(super().canStartBuild())
@@ -225,8 +220,8 @@ class DrydockWorker(AbstractLatentWorker):
         except Exception:  # noqa: BLE001 - a user's renderable may raise anything
             self.log.failure("worker {name}: requires cannot be rendered", name=self.name)
             return True  # likewise
-        if self._resource is not None:
-            return meets(self._resource.labels, requires)
+        if self._tenancy is not None:
+            return meets(self._tenancy.resource.labels, requires)
         demand = demand_of(self.terms.type, requires, self.terms.blueprints)
         return self.service.crew.may_start(self, requires, demand)
 
@@ -261,9 +256,7 @@ class DrydockWorker(AbstractLatentWorker):
     def _should_leave(self) -> bool:
         if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
             return True
-        if self._resource is None or not self._has_service:
-            return False
-        return self.service.crew.is_wanted(self._resource)
+        return self._tenancy is not None and self.service.crew.is_wanted(self._tenancy.resource)
 
     def make_way(self) -> None:
         """Stop and give the lease back; no build comes in between."""
@@ -298,22 +291,10 @@ class DrydockWorker(AbstractLatentWorker):
 
     async def _start(self, build: Any) -> bool:
         lease = await self._obtain_lease(build)
-        resource = await self.service.resource_of(lease)
-        self._lease, self._resource = lease, resource
-        self._process = self._process_on(resource, lease)
-        password = self.service.password(lease)
-        await uninterrupted(hooks.set_password(self, password))
-        login = Login(
-            name=self.name,
-            password=password,
-            address=self._master_address(resource),
-            port=hooks.login_port(self),
-        )
-        await self._within(
-            self.terms.login_timeout,
-            self._process.start(login, lease=lease.id),
-            f"starting buildbot-worker on resource {resource.id}",
-        )
+        self._lease = lease
+        self._tenancy = await self._move_in(lease)
+        await uninterrupted(hooks.set_password(self, self._tenancy.password))
+        await self._tenancy.start(self.name, hooks.login_port(self))
         hooks.start_missing_timer(self, self.terms.login_timeout)
         return True
 
@@ -323,18 +304,20 @@ class DrydockWorker(AbstractLatentWorker):
         requested = await uninterrupted(self._request(build, requires))
         self.service.crew.keep_promise(self, requested.id)
         try:
-            lease: Lease = await self._within(
-                self.terms.missing_timeout, leases.when_active(requested.id), "waiting for a lease"
+            return await within(
+                self.master.reactor,
+                self.terms.missing_timeout,
+                leases.when_active(requested.id),
+                "waiting for a lease",
             )
         except LeaseBroken as error:
             demand = demand_of(self.terms.type, requires, self.terms.blueprints)
             if self.service.crew.is_hopeless(demand):
                 raise Hopeless(str(error)) from None
             raise StartFailed(str(error)) from None
-        except StartFailed as error:
+        except TookTooLong as error:
             reasons = leases.reasons(requested.id)
             raise waited_in_vain(str(error), reasons, self.master.reactor.seconds()) from None
-        return lease
 
     async def _request(self, build: Any, requires: Labels) -> Lease:
         """Ask for a lease; ``stop_instance`` releases it, unless the start was given up before."""
@@ -359,31 +342,8 @@ class DrydockWorker(AbstractLatentWorker):
             return rendered_labels(self.terms.requires) if is_fixed(self.terms.requires) else {}
         return rendered_labels(await build.render(self.terms.requires))
 
-    def _process_on(self, resource: Resource, lease: Lease) -> WorkerProcess:
-        return WorkerProcess(
-            host=self.service.connect(resource),
-            tag=lease.tag,
-            directory=f"{self.terms.directory}-{lease.slot}",
-            python=self.terms.python or (sys.executable if self._is_here(resource) else "python3"),
-        )
-
-    def _is_here(self, resource: Resource) -> bool:
-        return self.service.kind_of(resource) == "local"
-
-    def _master_address(self, resource: Resource) -> str:
-        if self.terms.masterFQDN:
-            return self.terms.masterFQDN
-        return "localhost" if self._is_here(resource) else socket.getfqdn()
-
-    async def _within(self, seconds: float, work: Any, what: str) -> Any:
-        """Wait for *work*, at most so long. Raises ``StartFailed`` if it takes longer."""
-        waiting: Deferred[Any] = (
-            work if isinstance(work, Deferred) else Deferred.fromCoroutine(work)
-        )
-        try:
-            return await waiting.addTimeout(seconds, self.master.reactor)
-        except TimeoutError:
-            raise StartFailed(f"{what} took more than {seconds:.0f} s") from None
+    async def _move_in(self, lease: Lease) -> Tenancy:
+        return await Tenancy.move_in(self.service, self.terms, self.master.reactor, lease)
 
     # --- failing to start --------------------------------------------------------------------
 
@@ -413,9 +373,11 @@ class DrydockWorker(AbstractLatentWorker):
         hooks.in_background(self, Deferred.fromCoroutine(self._give_up_waiting()))
 
     async def _give_up_waiting(self) -> None:
-        process, returning = self._process, self._returning
-        words = await self._last_words()
-        if process is not self._process or not hooks.awaits_connection(self):
+        tenancy, returning = self._tenancy, self._returning
+        if tenancy is None:
+            return
+        words = await tenancy.last_words()
+        if tenancy is not self._tenancy or not hooks.awaits_connection(self):
             return
         seconds = self.terms.reconnect_timeout if returning else self.terms.login_timeout
         what = "did not come back" if returning else "did not log in"
@@ -423,34 +385,15 @@ class DrydockWorker(AbstractLatentWorker):
             StartFailed(f"buildbot-worker {what} within {seconds:.0f} s; {words}")
         )
 
-    async def _last_words(self) -> str:
-        if self._process is None:
-            return "it was not started"
-        try:
-            return str(
-                await self._within(
-                    self.terms.stop_timeout, self._process.last_words(), "reading its log"
-                )
-            )
-        except StartFailed as error:
-            return str(error)
-
     def check_instance(self) -> Deferred[tuple[bool, str]]:
         """Called every few seconds while it should be logging in."""
         return Deferred.fromCoroutine(self._check_process())
 
     async def _check_process(self) -> tuple[bool, str]:
-        if self._process is None:
+        tenancy = self._tenancy
+        if tenancy is None or await tenancy.may_be_running():
             return True, ""
-        try:
-            running = await self._within(
-                self.terms.stop_timeout, self._process.running(), "looking for its process"
-            )
-        except (StartFailed, DrydockError):
-            return True, ""  # nobody knows; the time to log in runs on
-        if running:
-            return True, ""
-        return False, f"buildbot-worker ended; {await self._last_words()}"
+        return False, f"buildbot-worker ended; {await tenancy.last_words()}"
 
     # --- being connected ---------------------------------------------------------------------
 
@@ -479,7 +422,7 @@ class DrydockWorker(AbstractLatentWorker):
         """Let a process whose connection was lost come back, for a while."""
         if self._leaving or self._loss or not hooks.lost_its_connection(self):
             return
-        if self._process is None or self.build_wait_timeout == 0:
+        if self._tenancy is None or self.build_wait_timeout == 0:
             self.make_way()
             return
         self._returning = True
@@ -519,13 +462,20 @@ class DrydockWorker(AbstractLatentWorker):
     async def _stop(self) -> bool:
         """Give everything back. Never raises, and never takes longer than its limits."""
         self.stopMissingTimer()
-        lease, process = self._lease, self._process
-        keep = self._stays_over_restart()
-        self._lease = self._resource = self._process = None
-        if lease is not None and keep:
+        lease, tenancy = self._lease, self._tenancy
+        stays = self._stays_over_restart()
+        self._lease = self._tenancy = None
+        reason = self._loss or self._end or f"worker {self.name} needs it no more"
+        if lease is None:
+            pass  # nothing was begun
+        elif stays:
             self.service.leases.drop(lease.id)
-        elif lease is not None:
-            await self._give_back(lease, process)
+        elif tenancy is None:
+            await release(self.service, self.terms, self.master.reactor, lease, reason)
+        elif self._loss:
+            await tenancy.release(reason)
+        else:
+            await tenancy.end(reason)
         self._returning = self._leaving = False
         if self._has_service:
             self.service.crew.forget_promise(self)
@@ -533,34 +483,13 @@ class DrydockWorker(AbstractLatentWorker):
         return True
 
     def _stays_over_restart(self) -> bool:
-        started = self._process is not None and self._starting is None and not self._end
+        started = self._tenancy is not None and self._starting is None and not self._end
         return (
             self.terms.keep_on_shutdown
             and started
             and not self._loss
             and hooks.is_stopping(self.master)
         )
-
-    async def _give_back(self, lease: Lease, process: WorkerProcess | None) -> None:
-        """End the process and release the lease.
-
-        What fails here is not lost: the loop ends whatever the lease left on its host, and gives
-        its slot to nobody before that.
-        """
-        leases = self.service.leases
-        if process is not None and not self._loss:
-            await self._try("stopping buildbot-worker", process.stop())
-        reason = self._loss or self._end or f"worker {self.name} needs it no more"
-        if not await self._try("releasing the lease", leases.release(lease.id, reason)):
-            leases.drop(lease.id)  # it expires
-
-    async def _try(self, what: str, work: Coroutine[Any, Any, Any]) -> bool:
-        try:
-            await self._within(self.terms.stop_timeout, work, what)
-        except Exception:  # noqa: BLE001 - whatever it is, the worker must come to an end
-            self.log.failure("worker {name}: {what} failed", name=self.name, what=what)
-            return False
-        return True
 
     # --- asked to stop by a person -----------------------------------------------------------
 

@@ -473,7 +473,7 @@ class ReconfigurationTests(Case):
         self.step.auto_finish_step(SUCCESS)
         await self.settle()
         for name in ("linux-002", "linux-003"):
-            if self.worker(name)._process is not None:
+            if self.worker(name)._tenancy is not None:
                 await self.log_in(name)
         self.assertEqual(await self.results(), [SUCCESS, SUCCESS])
         await self.stop()
@@ -482,7 +482,7 @@ class ReconfigurationTests(Case):
         self.pool["size"] = 2
         await self.start()
         await self.request_build()
-        (name,) = [n for n in ("linux-001", "linux-002") if self.worker(n)._process is not None]
+        (name,) = [n for n in ("linux-001", "linux-002") if self.worker(n)._tenancy is not None]
         await self.log_in(name)
         await self.finish(SUCCESS)
         self.pool["name_prefix"] = "new-"
@@ -699,5 +699,5 @@ class OfferTests(Case):
     async def log_in_started(self) -> None:
         """Let all workers log in whose processes have been started."""
         for worker in list(self.master.workers.workers.values()):
-            if worker._process is not None and worker.conn is None:
+            if worker._tenancy is not None and worker.conn is None:
                 await self.log_in(worker.name)

@@ -1,0 +1,125 @@
+"""An active lease of a worker, and its process on the leased host."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.logger import Logger
+
+from buildbot_drydock.errors import DrydockError
+from buildbot_drydock.latent.process import Login, WorkerProcess
+from buildbot_drydock.latent.terms import Terms
+from buildbot_drydock.latent.waiting import within
+from buildbot_drydock.model import Lease, Resource
+
+if TYPE_CHECKING:
+    from buildbot_drydock.service import DrydockService
+
+_log = Logger()
+
+LOOKING_SECONDS: Final = 10.0  # for the process, or at its log
+
+
+class Tenancy:
+    """What a worker has on a host. ``move_in`` makes one; ``end`` gives everything back."""
+
+    def __init__(
+        self, service: DrydockService, terms: Terms, reactor: Any, lease: Lease, resource: Resource
+    ) -> None:
+        self.lease = lease
+        self.resource = resource
+        self._service = service
+        self._terms = terms
+        self._reactor = reactor
+        self._is_here = service.kind_of(resource) == "local"
+        self._process = WorkerProcess(
+            host=service.connect(resource),
+            tag=lease.tag,
+            directory=f"{terms.directory}-{lease.slot}",
+            python=terms.python or (sys.executable if self._is_here else "python3"),
+        )
+
+    @classmethod
+    async def move_in(
+        cls, service: DrydockService, terms: Terms, reactor: Any, lease: Lease
+    ) -> Tenancy:
+        """Raises ``HostUnreachable`` if there is no way to the host."""
+        return cls(service, terms, reactor, lease, await service.resource_of(lease))
+
+    @property
+    def password(self) -> str:
+        """What its process logs in with, and no other."""
+        return self._service.password(self.lease)
+
+    async def start(self, name: str, port: int) -> None:
+        """Start the process. Raises ``TookTooLong``, and ``HostError`` for what goes wrong there."""
+        login = Login(name=name, password=self.password, address=self._address(), port=port)
+        await within(
+            self._reactor,
+            self._terms.login_timeout,
+            self._process.start(login, lease=self.lease.id),
+            f"starting buildbot-worker on resource {self.resource.id}",
+        )
+
+    def _address(self) -> str:
+        if self._terms.masterFQDN:
+            return self._terms.masterFQDN
+        return "localhost" if self._is_here else socket.getfqdn()
+
+    async def may_be_running(self) -> bool:
+        """Tell whether the process runs, or that could not be found out."""
+        try:
+            return await within(
+                self._reactor, LOOKING_SECONDS, self._process.running(), "looking for its process"
+            )
+        except DrydockError:
+            return True
+
+    async def last_words(self) -> str:
+        """Return the end of the process's log, or why it cannot be read."""
+        try:
+            return await within(
+                self._reactor, LOOKING_SECONDS, self._process.last_words(), "reading its log"
+            )
+        except DrydockError as error:
+            return str(error)
+
+    async def end(self, reason: str) -> None:
+        """End the process and release the lease. Never raises, and is bounded in time.
+
+        What fails here is not lost: the loop ends whatever the lease left on its host, and gives
+        its slot to nobody before that.
+        """
+        await self._try("stopping buildbot-worker", self._process.stop())
+        await self.release(reason)
+
+    async def release(self, reason: str) -> None:
+        """Release the lease, and leave the process to the loop. Likewise."""
+        await release(self._service, self._terms, self._reactor, self.lease, reason)
+
+    async def _try(self, what: str, work: Coroutine[Any, Any, None]) -> None:
+        await attempt(self._reactor, self._terms.stop_timeout, work, what, self.lease)
+
+
+async def release(
+    service: DrydockService, terms: Terms, reactor: Any, lease: Lease, reason: str
+) -> None:
+    """Release a lease, active or not. Never raises; if it fails, the lease expires."""
+    releasing = service.leases.release(lease.id, reason)
+    if not await attempt(reactor, terms.stop_timeout, releasing, "releasing the lease", lease):
+        service.leases.drop(lease.id)
+
+
+async def attempt(
+    reactor: Any, seconds: float, work: Coroutine[Any, Any, None], what: str, lease: Lease
+) -> bool:
+    """Do *work* within a limit; tell whether it succeeded, and log how it failed."""
+    try:
+        await within(reactor, seconds, work, what)
+    except Exception:  # noqa: BLE001 - whatever it is, the worker must come to an end
+        _log.failure("lease {lease}: {what} failed", lease=lease.id, what=what)
+        return False
+    return True
