@@ -10,12 +10,14 @@ import errno
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from unittest import mock
 from uuid import uuid4
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
@@ -28,7 +30,8 @@ from buildbot_drydock.errors import (
 )
 from buildbot_drydock.interfaces import Host, HostSpec, Provider
 from buildbot_drydock.latent import local
-from buildbot_drydock.latent.local import LocalProvider
+from buildbot_drydock.latent.definition import Surroundings
+from buildbot_drydock.latent.local import LocalProcesses, LocalProvider
 from buildbot_drydock.model import Health, Resource, ResourceStatus
 from buildbot_drydock.testing.provider_contract import VacatesContract, a_lease
 
@@ -378,6 +381,93 @@ class TestDiskErrors(OnDirectory):
         with mock.patch.object(local, "write_atomically", side_effect=full):
             await self.provider.destroy(TOKEN)
         self.assert_nothing_left()
+
+
+class TestAtTheSameTime(OnDirectory):
+    """What overtakes a call does not mislead it."""
+
+    async def test_a_create_that_another_one_overtakes_does_not_take_its_directory_for_foreign(
+        self,
+    ) -> None:
+        others = [local.Directories(str(self.root))]
+
+        class Overtaken(local.Directories):
+            def entry(self, token: str) -> local.Entry | None:
+                seen = super().entry(token)
+                if others:
+                    others.pop().make(token, 12.0)
+                return seen
+
+        Overtaken(str(self.root)).make(TOKEN, 13.0)
+        self.assertEqual(await self.listed(), {TOKEN: Health.READY})
+
+    async def test_what_is_started_while_its_directory_is_destroyed_is_ended(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        host = self.provider.connect(self.resource())
+        tags: list[str] = []
+        started = threading.Event()
+        move_aside = local.Directories.move_aside
+
+        async def start() -> None:
+            tags.append(await self.start_sleeping(host))
+            started.set()
+
+        def start_first(directories: local.Directories, token: str) -> None:
+            reactor.callFromThread(lambda: Deferred.fromCoroutine(start()))
+            assert started.wait(120)
+            move_aside(directories, token)
+
+        self.patch(local.Directories, "move_aside", start_first)
+        await self.provider.destroy(TOKEN)
+        self.assertFalse(await host.running(tags[0]))
+        self.assert_nothing_left()
+
+    async def test_processes_end_in_order_while_their_directory_is_still_there(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        host = self.provider.connect(self.resource())
+        script = (
+            f"trap 'test -d {self.root / TOKEN} && touch {self.outside}/orderly; exit' TERM; "
+            "touch up; while :; do sleep 0.1; done"
+        )
+        await host.start(["sh", "-c", script], tag=f"orderly-{uuid4().hex}")
+        while not await host.exists("up"):
+            await deferLater(reactor, 0.05)
+        await self.provider.destroy(TOKEN)
+        self.assertTrue((self.outside / "orderly").exists())
+        self.assert_nothing_left()
+
+
+class TestLocalProcesses(OnDirectory):
+    def local_provider(self, definition: LocalProcesses) -> LocalProvider:
+        threads = ThreadPool(1, 4)
+        threads.start()
+        self.addCleanup(threads.stop)
+        return definition.provider(
+            Surroundings(
+                reactor=reactor, basedir=str(self.root), thread_pool=threads, uniform=lambda: 0.5
+            )
+        )
+
+    async def test_resources_are_in_a_directory_of_the_blueprints_name(self) -> None:
+        await self.local_provider(LocalProcesses("linux")).create(TOKEN, HostSpec())
+        self.assertTrue((self.root / "drydock" / "linux" / TOKEN).is_dir())
+
+    async def test_two_blueprints_with_one_directory_do_not_see_each_other(self) -> None:
+        one, other = (
+            self.local_provider(LocalProcesses(name, directory="here")) for name in ("one", "other")
+        )
+        await one.create(TOKEN, HostSpec())
+        self.assertEqual(await other.inventory(), [])
+        await other.destroy(TOKEN)
+        self.assertEqual(len(await one.inventory()), 1)
+
+    def test_the_planner_is_told_to_vacate_and_not_to_prepare(self) -> None:
+        blueprint = LocalProcesses("linux").blueprint(0.0)
+        self.assertEqual((blueprint.vacates, blueprint.prepares), (True, False))
+
+    def test_wrong_fields_are_named(self) -> None:
+        problems = LocalProcesses("linux", directory=5, stop_grace=-1.0).problems
+        self.assertEqual({each.field for each in problems}, {"directory", "stop_grace"})
 
 
 del OnDirectory  # or it would be collected, without tests
