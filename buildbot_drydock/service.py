@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from buildbot.util.service import BuildbotService
-from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.defer import Deferred, TimeoutError, maybeDeferred
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -44,6 +44,7 @@ MANY_ROWS: Final = 500
 PROVIDER_THREADS: Final = 20
 # Workers bound their own stopping; this is for what nobody thought of.
 CLOSING_SECONDS: Final = 180.0
+THREAD_SECONDS: Final = 15.0
 NONCE_BYTES: Final = 16
 TOKEN_BYTES: Final = 8
 
@@ -57,8 +58,6 @@ class DrydockService(BuildbotService):
 
     name = "drydock"
     log = Logger()
-    lease_seconds = 300.0
-    renew_interval = 60.0
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -70,6 +69,7 @@ class DrydockService(BuildbotService):
         self.crew = Crew(lambda worker: hooks.wake_builders_of(self._master, worker.name))
         self._offers: Offers | None = None  # None until the first turn
         self._all_discharged: Deferred[None] | None = None
+        self._closers: list[Callable[[], object]] = []  # of what was opened, in that order
 
     # --- configuration -----------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class DrydockService(BuildbotService):
         lease_seconds: float = 300.0,
         renew_interval: float = 60.0,
     ) -> Deferred[None]:
-        self.lease_seconds, self.renew_interval = lease_seconds, renew_interval
+        self.leases.lease_seconds, self.renew_interval = lease_seconds, renew_interval
         wanted = {each.name: each for each in definitions}
         for name, old in self._definitions.items():
             if name not in wanted:
@@ -120,7 +120,7 @@ class DrydockService(BuildbotService):
         self._planning = self._new_threads("drydock-plan", 1)
         pool = self.master.db.pool
         await upgrade(pool)
-        self._kept_open = await self._in_planning_thread(keep_open, pool.engine)
+        self._closers.append((await self._in_planning_thread(keep_open, pool.engine)).close)
         self._secret = await hooks.cluster_secret(self.master)
         self._surroundings = Surroundings(
             reactor=self._reactor,
@@ -131,13 +131,18 @@ class DrydockService(BuildbotService):
         self._wire(pool)
         await super().startService()
         # Before the first turn could find them expired.
-        self.leases.lease_seconds = self.lease_seconds
         await self.leases.await_holders()
-        self._consumer = await hooks.consume(
+        consumer = await hooks.consume(
             self._master, ("drydock", None, "wake"), self._heard_of_change
         )
         self._start_renewing()
         self._loop.start()
+        self._closers += [
+            consumer.stopConsuming,
+            lambda: self._renewing.stop(),
+            self._calls.abandon,
+            self._loop.stop,
+        ]
 
     def _wire(self, pool: Any) -> None:
         clock = self._reactor
@@ -147,7 +152,7 @@ class DrydockService(BuildbotService):
             self.store,
             clock,
             master=self._master.masterid,
-            lease_seconds=self.lease_seconds,
+            lease_seconds=300.0,  # until the service is configured, a moment later
             new_nonce=lambda: secrets.token_hex(NONCE_BYTES),
             wake=self.wake,
             reasons=lambda number: self.controller.plan.reasons.get(number, ()),
@@ -184,7 +189,17 @@ class DrydockService(BuildbotService):
     def _new_threads(self, name: str, most: int) -> threadpool.ThreadPool:
         threads = threadpool.ThreadPool(minthreads=0, maxthreads=most, name=name)
         threads.start()
+        self._closers.append(lambda: self._end_threads(threads))
         return threads
+
+    def _end_threads(self, threads: threadpool.ThreadPool) -> Deferred[None]:
+        """End threads once they have done what they do, or hang."""
+        reactor = self._reactor
+        ended = deferToThreadPool(reactor, reactor.getThreadPool(), threads.stop)
+        ended.addTimeout(THREAD_SECONDS, reactor)
+        return ended.addErrback(
+            lambda failure: self.log.failure("threads {name} hang", failure, name=threads.name)
+        )
 
     def _start_renewing(self) -> None:
         self._renewing = LoopingCall(self._renew)
@@ -288,7 +303,8 @@ class DrydockService(BuildbotService):
             await closing
         else:
             closing.addErrback(lambda failure: self.log.failure("closing failed", failure))
-        await super().stopService()
+        if self.running:  # it is not if its start failed
+            await super().stopService()
 
     async def _close(self) -> None:
         if len(self.crew):
@@ -302,13 +318,8 @@ class DrydockService(BuildbotService):
                     seconds=CLOSING_SECONDS,
                     names=self.crew.names(),
                 )
-        self._renewing.stop()
-        self._consumer.stopConsuming()
-        await self._loop.stop()
-        self._calls.abandon()
-        self._kept_open.close()
-        for threads in (self._planning, self._threads):
-            await deferToThreadPool(self._reactor, self._reactor.getThreadPool(), threads.stop)
+        while self._closers:
+            await maybeDeferred(self._closers.pop())
 
 
 def _plan_and_forecast(world: World) -> tuple[Plan, Offers]:

@@ -40,6 +40,7 @@ class DrydockMasterTestCase(RunFakeMasterTestCase):
         self.step = BuildStepController()
         self.basedir = os.path.abspath(self.mktemp())
         self.remotes: dict[str, LocalWorker] = {}
+        self.blueprint_name = "linux"
         self.blueprint: dict[str, Any] = {"limit": 1}
         self.pool: dict[str, Any] = {"size": 1, "keep_on_shutdown": False}
         self.builders = ["tests"]
@@ -51,7 +52,7 @@ class DrydockMasterTestCase(RunFakeMasterTestCase):
 
     def configuration(self) -> dict[str, Any]:
         drydock = Drydock(
-            blueprints=[SyntheticPool("linux", **self.blueprint)],
+            blueprints=[SyntheticPool(self.blueprint_name, **self.blueprint)],
             workers=[WorkerPool("linux", **self.pool), WorkerPool("other", size=1)],
             **self.settings,
         )

@@ -1,0 +1,261 @@
+"""The service: it starts before the workers, serves them to the last, and wakes when it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from buildbot.process.results import SUCCESS
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock import buildbot_hooks
+from buildbot_drydock import service as service_module
+from buildbot_drydock.errors import DatabaseTooNew, HostUnreachable
+from buildbot_drydock.latent.attempts import MOST_REQUESTS, Attempts
+from buildbot_drydock.model import LeaseStatus, ResourceStatus
+from tests.integration.masters import DrydockMasterTestCase
+
+
+class Case(DrydockMasterTestCase):
+    async def rows(self) -> Any:
+        return await self.service.store.rows()
+
+    async def idle(self) -> int:
+        await self.request_build()
+        (lease,) = await self.leases()
+        await self.log_in()
+        await self.finish(SUCCESS)
+        return lease.id
+
+
+class StartAndStopTests(Case):
+    async def test_the_tables_are_there_when_the_service_has_started(self) -> None:
+        await self.start()
+        names = await self.master.db.pool.do(lambda c: sa.inspect(c).get_table_names())
+        self.assertIn("drydock_leases", names)
+        await self.stop()
+
+    async def test_a_database_of_a_later_version_is_refused(self) -> None:
+        await self.start()
+        await self.stop()
+        engine = sa.create_engine(f"sqlite:///{self.basedir}/state.sqlite")
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE drydock_alembic_version SET version_num = 'later'"))
+        engine.dispose()
+        await self.start()
+        self.assertTrue(self.flushLoggedErrors(DatabaseTooNew))
+        self.assertTrue(self.reactor.stop_called)
+        await self.tested_master.shutdown()
+
+    async def test_a_stopping_master_waits_until_its_workers_have_given_everything_back(
+        self,
+    ) -> None:
+        await self.start()
+        await self.idle()
+        given_back: list[str] = []
+        service = self.service
+        release = service.leases.release
+
+        async def slow_release(number: int, reason: str) -> None:
+            later: Deferred[None] = Deferred()
+            self.reactor.callLater(5, later.callback, None)
+            await later
+            await release(number, reason)
+            given_back.append(f"running={service._loop._started}")
+
+        self.patch(service.leases, "release", slow_release)
+        await self.stop()
+        self.assertEqual(given_back, ["running=True"])
+        self.assertFalse(service._loop._started)
+
+    async def test_nothing_is_left_to_be_called_when_the_service_has_stopped(self) -> None:
+        await self.start()
+        await self.idle()
+        await self.stop()
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    async def test_a_stopping_service_offers_nothing(self) -> None:
+        await self.start()
+        worker = self.worker()
+        self.assertTrue(worker.canStartBuild())
+        self.service.crew.closed = True
+        self.assertFalse(worker.canStartBuild())
+        await self.stop()
+
+    async def test_the_leases_of_a_master_live_on_until_its_workers_have_come_back(self) -> None:
+        self.pool["keep_on_shutdown"] = True
+        await self.start()
+        number = await self.idle()
+        await self.stop()
+        self.reactor.advance(10_000)
+        await self.start()
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.ACTIVE)
+        await self.log_in()
+        await self.stop()
+
+
+class ReconfigurationTests(Case):
+    async def test_a_changed_limit_takes_effect(self) -> None:
+        self.pool["size"] = 2
+        await self.start()
+        await self.request_build()
+        await self.request_build()
+        self.assertEqual(len(await self.leases()), 1)
+        self.blueprint["limit"] = 2
+        await self.reconfigure()
+        await self.advance(1)
+        self.assertEqual(len(await self.leases()), 2)
+        self.step.auto_finish_step(SUCCESS)
+        await self.stop()
+
+    async def test_a_provider_keeps_its_memory_unless_its_blueprint_changed(self) -> None:
+        await self.start()
+        provider = self.service._providers["linux"]
+        self.pool["priority"] = 3
+        await self.reconfigure()
+        self.assertIs(self.service._providers["linux"], provider)
+        self.blueprint["limit"] = 7
+        await self.reconfigure()
+        self.assertIsNot(self.service._providers["linux"], provider)
+        await self.stop()
+
+    async def test_a_blueprint_that_left_lets_go_of_its_resources_and_is_forgotten(self) -> None:
+        await self.start()
+        await self.idle()
+        await self.advance(601)
+        cloud = self.cloud
+        self.assertEqual(cloud.living(), 1)
+        self.blueprint_name = "other"
+        await self.reconfigure()
+        await self.advance(120)
+        self.assertEqual(cloud.living(), 0)
+        self.assertEqual(list(self.service._providers), ["other"])
+        await self.stop()
+
+    async def test_a_blueprint_that_left_keeps_what_is_leased_until_it_is_given_back(self) -> None:
+        await self.start()
+        number = await self.idle()
+        cloud = self.cloud
+        self.blueprint_name = "other"
+        await self.reconfigure()
+        await self.advance(100)
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.ACTIVE)
+        await self.advance(700)
+        self.assertEqual(cloud.living(), 0)
+        await self.stop()
+
+    async def test_renewals_follow_a_changed_interval(self) -> None:
+        await self.start()
+        self.settings = {"renew_interval": 10.0, "lease_seconds": 40.0}
+        await self.reconfigure()
+        self.assertEqual(self.service._renewing.interval, 10)
+        number = await self.idle()
+        await self.advance(100)
+        lease = await self.lease(number)
+        self.assertLessEqual(self.reactor.seconds() - lease.renewed_at, 10)
+        assert lease.expires_at is not None
+        self.assertEqual(lease.expires_at, lease.renewed_at + 40)
+        await self.stop()
+
+
+class LoopTests(Case):
+    async def test_held_leases_are_renewed_for_as_long_as_they_are_held(self) -> None:
+        await self.start()
+        self.pool["build_wait_timeout"] = 5000
+        await self.reconfigure()
+        number = await self.idle()
+        await self.advance(1500)
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.ACTIVE)
+        await self.stop()
+
+    async def test_a_failed_renewal_is_logged_and_made_again(self) -> None:
+        await self.start()
+        number = await self.idle()
+        renew, failures = self.service.store.renew, [RuntimeError("the database is away")]
+
+        async def failing(*arguments: Any, **more: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await renew(*arguments, **more)
+
+        self.patch(self.service.store, "renew", failing)
+        await self.advance(400)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.ACTIVE)
+        await self.stop()
+
+    async def test_other_masters_are_told_of_a_change_and_a_master_does_not_wake_itself(
+        self,
+    ) -> None:
+        await self.start()
+        heard: list[tuple[str, ...]] = []
+        consumer = await buildbot_hooks.consume(
+            self.master, ("drydock", None, "wake"), heard.append
+        )
+        await self.request_build()
+        self.assertEqual(set(heard), {("drydock", str(self.master.masterid), "wake")})
+        consumer.stopConsuming()
+        woken: list[int] = []
+        self.patch(self.service, "wake", lambda: woken.append(1))
+        buildbot_hooks.produce(self.master, ("drydock", str(self.master.masterid), "wake"), {})
+        self.assertEqual(woken, [])
+        buildbot_hooks.produce(self.master, ("drydock", "77", "wake"), {})
+        self.assertEqual(woken, [1])
+        await self.stop()
+
+    async def test_a_large_world_is_planned_in_a_thread(self) -> None:
+        await self.start()
+        self.patch(service_module, "MANY_ROWS", 1)
+        planning = self.service._planning
+        before = planning.calls
+        await self.idle()
+        self.assertGreater(planning.calls, before)
+        await self.stop()
+
+
+class AnswerTests(Case):
+    async def test_a_lease_without_a_resource_has_no_host(self) -> None:
+        await self.start()
+        lease = await self.service.leases.request(owner="somebody")
+        with self.assertRaisesRegex(HostUnreachable, "no resource"):
+            await self.service.resource_of(lease)
+        await self.service.leases.release(lease.id, "a test")
+        await self.stop()
+
+    async def test_a_resource_of_an_unknown_blueprint_cannot_be_reached(self) -> None:
+        await self.start()
+        await self.idle()
+        (resource,) = (await self.rows()).resources
+        self.assertEqual(resource.status, ResourceStatus.ACTIVE)
+        del self.service._providers["linux"]
+        with self.assertRaisesRegex(HostUnreachable, "'linux', which is not configured"):
+            self.service.connect(resource)
+        await self.stop()
+
+    async def test_why_a_lease_waits_is_always_known(self) -> None:
+        self.blueprint["boot_seconds"] = 100
+        await self.start()
+        await self.request_build()
+        (lease,) = await self.leases()
+        (reason,) = self.service.leases.reasons(lease.id)
+        self.assertEqual((reason.kind, reason.blueprint), ("booting", "linux"))
+        await self.stop_build()
+        await self.stop()
+
+
+class AttemptsTests(SynchronousTestCase):
+    def test_attempts_are_counted_for_each_request_and_forgotten(self) -> None:
+        attempts = Attempts()
+        self.assertEqual(attempts.fail([1, 2], "no disk"), 1)
+        self.assertEqual(attempts.fail([1], "no net"), 2)
+        self.assertEqual(attempts.reasons(1), ("no disk", "no net"))
+        attempts.forget([1])
+        self.assertEqual((attempts.reasons(1), attempts.reasons(2)), ((), ("no disk",)))
+        self.assertEqual(attempts.fail([], "nobody asked"), 0)
+
+    def test_no_more_requests_are_remembered_than_a_master_could_have(self) -> None:
+        attempts = Attempts()
+        for number in range(MOST_REQUESTS + 1):
+            attempts.fail([number], "no disk")
+        self.assertEqual((attempts.reasons(0), attempts.reasons(1)), ((), ("no disk",)))
