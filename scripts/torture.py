@@ -47,11 +47,16 @@ class Torture:
         self.master.create()
         self.master.start()
         self.master.wait_until_up()
+        self.master.wait_for(self.has_tables, 120.0, "the tables of Drydock")
         for number in range(1, self.kills + 1):
             self.one_kill()
             print(f"{number} of {self.kills} kills: {dict(self.figures)}", flush=True)
         self.finish()
         return self.figures
+
+    def has_tables(self) -> bool:
+        """The web server may answer before the tables of a new database are made."""
+        return bool(self.master.query("SELECT 1 FROM sqlite_master WHERE name = 'drydock_leases'"))
 
     def one_kill(self) -> None:
         for _ in range(self.random.randint(5, 60)):
@@ -107,9 +112,7 @@ class Torture:
                 tag = process.environ().get(TAG)
                 alive = process.status() != psutil.STATUS_ZOMBIE
                 if tag and alive and process.cwd().startswith(root):
-                    parent = process.parent()
-                    forked = parent is not None and parent.environ().get(TAG) == tag
-                    main = "twistd" in " ".join(process.cmdline()) and not forked
+                    main = "twistd" in " ".join(process.cmdline()) and not is_forked(process, tag)
                     found[process.pid] = (tag, main)
             except psutil.Error:
                 continue
@@ -155,6 +158,15 @@ class Torture:
                 return
             self.pause.wait(0.1)
         self.figures[figure] += count()
+
+
+def is_forked(process: psutil.Process, tag: str) -> bool:
+    """Tell whether another process of the same lease started this one."""
+    try:
+        parent = process.parent()
+        return parent is not None and parent.environ().get(TAG) == tag
+    except psutil.Error:
+        return False  # its master was killed, and its parent is the system's first process now
 
 
 def main() -> int:
