@@ -6,7 +6,7 @@ VENV ?= .venv
 
 # How much of each long proof `make test-all` runs. Alone, each target runs its full size.
 TEST_ALL_RUNS ?= 2000
-TEST_ALL_KILLS ?= 5
+TEST_ALL_KILLS ?= 3
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
