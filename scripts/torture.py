@@ -173,7 +173,12 @@ def main() -> int:
     kills = int(os.environ.get("DRYDOCK_KILLS", "30"))
     seed = int(os.environ.get("DRYDOCK_SEED", "0"))
     directory = ROOT / "build" / f"torture-{os.getpid()}"
-    figures = Torture(directory, kills, seed).run()
+    torture = Torture(directory, kills, seed)
+    try:
+        figures = torture.run()
+    finally:
+        if torture.master.process is not None:  # something went wrong before it was stopped
+            torture.master.kill()
     (ROOT / "build" / "torture.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures))
     return 1 if figures["orphans"] or figures["double_uses"] or figures["lost_requests"] else 0
