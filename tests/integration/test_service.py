@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from buildbot.process.results import SUCCESS
+from buildbot.worker import Worker
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -156,6 +157,24 @@ class ReconfigurationTests(Case):
         self.assertLessEqual(self.reactor.seconds() - lease.renewed_at, 10)
         assert lease.expires_at is not None
         self.assertEqual(lease.expires_at, lease.renewed_at + 40)
+        await self.stop()
+
+    async def test_a_drydock_that_left_gives_everything_back_after_the_reconfiguration(
+        self,
+    ) -> None:
+        await self.start()
+        number = await self.idle()
+        service, cloud = self.service, self.cloud
+        config = self.configuration()
+        config.update(services=[], workers=[Worker("own", "password")], builders=[])
+        self.master.config_loader.config_dict = config
+        await self.master.doReconfig()
+        await self.advance(2)
+        lease = await service.store.lease(number)
+        assert lease is not None
+        self.assertIn(lease.status, (LeaseStatus.RELEASED, LeaseStatus.DESTROYED))
+        self.assertEqual([list(tags) for tags in cloud.tags().values()], [[]])
+        self.assertFalse(service._loop._started)
         await self.stop()
 
 

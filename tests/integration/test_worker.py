@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from buildbot.plugins import util
 from buildbot.process.results import CANCELLED, EXCEPTION, RETRY, SUCCESS
+from buildbot.test.fake.step import ControllableBuildStep
+from twisted.internet.defer import Deferred
 
 from buildbot_drydock.errors import HostError
 from buildbot_drydock.events import LeaseReleased, ModeChanged
 from buildbot_drydock.latent.synthetic import Failure
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import BlueprintState, LeaseStatus, Mode
+from buildbot_drydock.model import BlueprintState, Lease, LeaseStatus, Mode
 from tests.integration.masters import DrydockMasterTestCase
 
 
@@ -101,6 +104,25 @@ class StartTests(Case):
         await self.stop_build()
         self.assertEqual(await self.results(), [CANCELLED])
         self.assertEqual((self.processes(), await self.leases()), ([], []))
+        await self.stop()
+
+    async def test_a_lease_that_arrives_after_its_build_was_stopped_is_given_back(self) -> None:
+        await self.start()
+        leases = self.service.leases
+        request, asked = leases.request, Deferred[None]()
+
+        async def slow_request(**arguments: Any) -> Lease:
+            await asked
+            return await request(**arguments)
+
+        self.patch(leases, "request", slow_request)
+        await self.request_build()
+        await self.stop_build()
+        self.assertEqual(await self.results(), [CANCELLED])
+        asked.callback(None)
+        await self.settle()
+        self.assertEqual((await self.lease(1)).reason, "it was asked for in vain")
+        self.assertEqual(await self.leases(), [])
         await self.stop()
 
     async def test_a_worker_whose_start_was_stopped_serves_the_next_build(self) -> None:
@@ -259,27 +281,41 @@ class StopTests(Case):
         self.cloud.script = replace(self.cloud.script, failures=())
         await self.stop()
 
+    async def test_a_worker_that_is_being_stopped_is_given_no_build_until_it_has_been(
+        self,
+    ) -> None:
+        await self.start()
+        await self.request_build()
+        self.let_hang("stop")
+        await self.stop_build()
+        self.cloud.script = replace(self.cloud.script, latency_seconds={})
+        await self.request_build()
+        self.assertEqual(await self.results(), [CANCELLED])
+        await self.advance(32)
+        self.assertEqual(await self.results(), [CANCELLED, None])
+        await self.log_in()
+        await self.finish()
+        self.flushLoggedErrors()
+        await self.stop()
+
     async def test_a_process_that_hangs_when_stopped_does_not_hold_up_the_master(self) -> None:
         await self.start()
-        number = await self.start_idling()
+        await self.start_idling()
         self.let_hang("stop")
         before = self.reactor.seconds()
-        lease = self.service.store.lease
         await self.stop()
         self.assertLess(self.reactor.seconds() - before, 100)
         self.assertTrue(self.flushLoggedErrors())
-        del lease, number
 
     async def test_a_stopped_master_gives_everything_back_unless_told_to_keep_it(self) -> None:
         await self.start()
         number = await self.start_idling()
-        cloud, store = self.cloud, self.service.store
+        cloud = self.cloud
         await self.stop()
         self.assertEqual(cloud.tags(), {"synthetic-1": frozenset()})
         await self.start()
         self.assertEqual((await self.lease(number)).status, LeaseStatus.DESTROYED)
         await self.stop()
-        del store
 
 
 class ConnectionTests(Case):
@@ -343,6 +379,23 @@ class ConnectionTests(Case):
         await self.advance(1)
         self.assertEqual(await self.results(), [RETRY, None])
         await self.finish(SUCCESS)
+        self.assertEqual([lease.id for lease in await self.leases()], [number])
+        await self.stop()
+
+    async def test_a_build_that_takes_long_to_notice_is_tried_again_on_the_same_lease_too(
+        self,
+    ) -> None:
+        self.patch(ControllableBuildStep, "interrupt", lambda step, reason: None)
+        await self.start()
+        number = await self.start_building()
+        await self.log_out()
+        await self.advance(5)
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [RETRY])
+        await self.log_in()
+        await self.advance(1)
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [RETRY, SUCCESS])
         self.assertEqual([lease.id for lease in await self.leases()], [number])
         await self.stop()
 
@@ -442,7 +495,9 @@ class RestartTests(Case):
         number = await self.start_idling()
         await self.stop()
         self.pool["name_prefix"] = "renamed-"
+        self.reactor.advance(400)  # it would have expired, but nobody has looked
         await self.start()
+        self.assertEqual((await self.lease(number)).status, LeaseStatus.ACTIVE)
         await self.advance(400)
         self.assertEqual((await self.lease(number)).status, LeaseStatus.DESTROYED)
         self.assertEqual(self.processes(), [])
@@ -517,6 +572,20 @@ class ReconfigurationTests(Case):
         await self.reconfigure()
         self.builders = ["tests", "docs"]
         await self.reconfigure()
+        await self.request_build()
+        self.assertTrue(self.step.running)
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [SUCCESS, SUCCESS])
+        await self.stop()
+
+    async def test_a_builder_that_comes_back_during_its_build_is_served_afterwards(self) -> None:
+        await self.start()
+        await self.start_building()
+        self.builders_without_workers = {"tests"}
+        await self.reconfigure()
+        self.builders_without_workers = set()
+        await self.reconfigure()
+        await self.finish(SUCCESS)
         await self.request_build()
         self.assertTrue(self.step.running)
         await self.finish(SUCCESS)
