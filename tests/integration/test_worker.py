@@ -586,6 +586,8 @@ class ReconfigurationTests(Case):
         self.builders_without_workers = set()
         await self.reconfigure()
         await self.finish(SUCCESS)
+        wfb = self.worker().workerforbuilders["tests"]
+        self.assertTrue(wfb.remoteCommands, "the worker was told of its builder anew")
         await self.request_build()
         self.assertTrue(self.step.running)
         await self.finish(SUCCESS)
