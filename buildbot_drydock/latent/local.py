@@ -15,7 +15,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -130,7 +130,8 @@ class Directories:
         with _translated(f"remove the directory {path}"):
             if self.entry(token) is not None and path.is_dir():
                 remove_tree(self._aside(token))
-                path.rename(self._aside(token))
+                with suppress(FileNotFoundError):  # another removal was faster
+                    path.rename(self._aside(token))
 
     def remove(self, token: str) -> None:
         """Remove what was moved aside, and the entry last."""

@@ -235,8 +235,7 @@ def remove_tree(target: Path) -> None:
     try:
         shutil.rmtree(target)
     except FileNotFoundError:
-        if target.exists():
-            shutil.rmtree(target)  # something else removed a part of it meanwhile
+        remove_tree(target)  # something else removed a part of it meanwhile: what is left
     except PermissionError:
         _make_writable(target)
         shutil.rmtree(target)

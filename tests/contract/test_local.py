@@ -401,6 +401,21 @@ class TestAtTheSameTime(OnDirectory):
         Overtaken(str(self.root)).make(TOKEN, 13.0)
         self.assertEqual(await self.listed(), {TOKEN: Health.READY})
 
+    async def test_a_removal_that_another_one_overtakes_is_no_failure(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        others = [local.Directories(str(self.root))]
+        remove_tree = local.remove_tree
+
+        def overtaken(target: Path) -> None:
+            remove_tree(target)
+            if others:
+                others.pop().move_aside(TOKEN)
+
+        self.patch(local, "remove_tree", overtaken)
+        await self.provider.destroy(TOKEN)
+        self.assertEqual(await self.listed(), {})
+        self.assert_nothing_left()
+
     async def test_what_is_started_while_its_directory_is_destroyed_is_ended(self) -> None:
         await self.provider.create(TOKEN, HostSpec())
         host = self.provider.connect(self.resource())
