@@ -15,10 +15,8 @@ from buildbot_drydock import events
 from buildbot_drydock.errors import LeaseBroken
 from buildbot_drydock.interfaces import Clock, Store
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import Labels, Lease, LeaseRequest, LeaseStatus, Rows
+from buildbot_drydock.model import LIVING_LEASES, Labels, Lease, LeaseRequest, LeaseStatus, Rows
 from buildbot_drydock.reasons import Reason
-
-_LIVING = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
 
 
 class Leases:
@@ -119,7 +117,7 @@ class Leases:
         self.drop(number)
         self._fail_waiting(number, f"it was released: {reason}")
         lease = await self._store.lease(number)
-        while lease is not None and lease.status in _LIVING:
+        while lease is not None and lease.status in LIVING_LEASES:
             record = events.LeaseReleased(actor=actor, reason=reason)
             if await self._store.move_lease(lease, LeaseEvent.RELEASE, record, reason=reason):
                 break
@@ -135,7 +133,7 @@ class Leases:
         mine = [
             lease.id
             for lease in rows.leases
-            if lease.master == self._master and lease.status in _LIVING
+            if lease.master == self._master and lease.status in LIVING_LEASES
         ]
         if mine:
             await self._store.renew(mine, expires_at=self._expiry())
@@ -149,7 +147,9 @@ class Leases:
         mine = [
             lease
             for lease in rows.leases
-            if lease.owner == owner and lease.master == self._master and lease.status in _LIVING
+            if lease.owner == owner
+            and lease.master == self._master
+            and lease.status in LIVING_LEASES
         ]
         active = [lease for lease in mine if lease.status is LeaseStatus.ACTIVE]
         adopted = active[-1] if active else None
@@ -189,7 +189,7 @@ class Leases:
             self._active[lease.id] = lease
             for waiting in self._waiting.pop(lease.id, []):
                 waiting.callback(lease)
-        elif lease.status not in _LIVING:
+        elif lease.status not in LIVING_LEASES:
             lost = self._held[lease.id]
             self.drop(lease.id)
             self._fail_waiting(lease.id, lease.reason or f"it is {lease.status.value}")

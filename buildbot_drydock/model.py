@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Labels: TypeAlias = Mapping[str, str]
 
@@ -33,6 +33,10 @@ class LeaseStatus(Enum):
     RELEASED = "released"  # its holder is done; the slot is still to be vacated
     BROKEN = "broken"  # cannot be satisfied, or lost its resource; the slot is still to be vacated
     DESTROYED = "destroyed"  # holds nothing
+
+
+# A lease in one of these may still be used, or come to be used; in the others it has ended.
+LIVING_LEASES: Final = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
 
 
 class Mode(Enum):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from buildbot_drydock.model import Blueprint, Labels, LeaseStatus, Resource, ResourceStatus, World
-from buildbot_drydock.policy import no_launch, out_of_service, worn_out
+from buildbot_drydock.policy import no_launch, offered_values, out_of_service, worn_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +124,8 @@ class Offers:
 
 def _could_fit(blueprint: Blueprint, requires: tuple[tuple[str, str], ...] | None) -> bool:
     return requires is None or all(
-        wanted in _offered(blueprint, label) for label, wanted in requires
+        wanted in offered_values(blueprint, label) for label, wanted in requires
     )
-
-
-def _offered(blueprint: Blueprint, label: str) -> tuple[str, ...]:
-    fixed = blueprint.labels.get(label)
-    return (fixed,) if fixed is not None else blueprint.choices.get(label, ())
 
 
 def demand_of(type: str, requires: Labels | None, blueprints: tuple[str, ...]) -> Demand:

@@ -52,15 +52,18 @@ def order_of_service(lease: Lease) -> tuple[int, float, int]:
     return (-lease.priority, lease.requested_at, lease.id)
 
 
+def offered_values(blueprint: Blueprint, label: str) -> tuple[str, ...]:
+    """Return what a resource of *blueprint* can have for a label; nothing if it has no such."""
+    fixed = blueprint.labels.get(label)
+    return (fixed,) if fixed is not None else tuple(blueprint.choices.get(label, ()))
+
+
 def misfit(blueprint: Blueprint, lease: Lease) -> DoesNotFit | None:
     """Return the first requirement that *blueprint* can never meet, if there is one."""
     for label, wanted in sorted(lease.requires.items()):
-        fixed = blueprint.labels.get(label)
-        offered = (fixed,) if fixed is not None else blueprint.choices.get(label, ())
+        offered = offered_values(blueprint, label)
         if wanted not in offered:
-            return DoesNotFit(
-                blueprint=blueprint.name, label=label, wanted=wanted, offered=tuple(offered)
-            )
+            return DoesNotFit(blueprint=blueprint.name, label=label, wanted=wanted, offered=offered)
     return None
 
 

@@ -97,7 +97,7 @@ _bug(
     "policy.py",
     POLICY,
     "what only a choice offers does not fit",
-    "else blueprint.choices.get(label, ())",
+    "else tuple(blueprint.choices.get(label, ()))",
     "else ()",
 )
 _bug(
@@ -235,7 +235,7 @@ _bug(
     "planner/upkeep.py",
     HOSTS + LEASES_PLANNED,
     "a resource is given up under a living lease",
-    "    if any(lease.status in LIVING for lease in leases):\n        return None\n",
+    "    if any(lease.status in LIVING_LEASES for lease in leases):\n        return None\n",
 )
 _bug(
     "planner/survey.py",
@@ -720,8 +720,8 @@ _bug(
     "leases.py",
     LEASES,
     "one master keeps another's leases alive",
-    "            if lease.master == self._master and lease.status in _LIVING\n",
-    "            if lease.status in _LIVING\n",
+    "            if lease.master == self._master and lease.status in LIVING_LEASES\n",
+    "            if lease.status in LIVING_LEASES\n",
 )
 _bug(
     "leases.py",

@@ -10,7 +10,6 @@ from buildbot_drydock.model import (
     CallKey,
     Inventory,
     Lease,
-    LeaseStatus,
     Resource,
     ResourceStatus,
     World,
@@ -19,7 +18,6 @@ from buildbot_drydock.model import (
 _NEVER_CALLED = Call()
 _NEVER_LISTED = Inventory(asked_at=float("-inf"), error="it was not listed yet")
 ENDED = (ResourceStatus.RELEASED, ResourceStatus.BROKEN)
-LIVING = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
 
 
 class Survey:

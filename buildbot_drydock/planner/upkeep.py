@@ -19,6 +19,7 @@ from buildbot_drydock.actions import (
 )
 from buildbot_drydock.lifecycle import MOST_RETURNS, ResourceEvent
 from buildbot_drydock.model import (
+    LIVING_LEASES,
     Blueprint,
     Health,
     Lease,
@@ -27,7 +28,7 @@ from buildbot_drydock.model import (
     Resource,
     ResourceStatus,
 )
-from buildbot_drydock.planner.survey import ENDED, LIVING, Survey
+from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import (
     CLOCK_TOLERANCE_SECONDS,
     DESTROY_AGAIN_SECONDS,
@@ -39,7 +40,7 @@ from buildbot_drydock.policy import (
 def see_to_leases(survey: Survey) -> Iterator[Action]:
     """End leases whose time is over or whose resource is lost; clean up after ended ones."""
     for lease in survey.world.leases:
-        if lease.status in LIVING:
+        if lease.status in LIVING_LEASES:
             action = _overdue(survey, lease) or _on_its_resource(survey, lease)
             if isinstance(action, BreakLease | ReleaseLease | ReturnLease):
                 survey.ending.add(lease.id)
@@ -178,7 +179,7 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
 def _unvacated(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
     """Give up a resource that cannot be cleaned up, once no living lease would suffer."""
     leases = survey.on_resource.get(resource.id, ())
-    if any(lease.status in LIVING for lease in leases):
+    if any(lease.status in LIVING_LEASES for lease in leases):
         return None
     for lease in leases:
         vacating = survey.call("vacate", blueprint.name, lease.tag)

@@ -18,8 +18,6 @@ from buildbot_drydock.model import (
     ResourceStatus,
 )
 
-LIVING_LEASES = (LeaseStatus.PENDING, LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE)
-
 
 def new_resource(number: int, request: ResourceRequest, now: float) -> Resource:
     return Resource(

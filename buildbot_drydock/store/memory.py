@@ -20,6 +20,7 @@ from buildbot_drydock.lifecycle import (
     advance,
 )
 from buildbot_drydock.model import (
+    LIVING_LEASES,
     BlueprintState,
     Lease,
     LeaseRequest,
@@ -31,7 +32,6 @@ from buildbot_drydock.model import (
     Rows,
 )
 from buildbot_drydock.store.changes import (
-    LIVING_LEASES,
     acquired_lease,
     moved_lease,
     moved_resource,

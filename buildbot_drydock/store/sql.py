@@ -31,6 +31,7 @@ from buildbot_drydock.lifecycle import (
     advance,
 )
 from buildbot_drydock.model import (
+    LIVING_LEASES,
     BlueprintState,
     Lease,
     LeaseRequest,
@@ -44,7 +45,6 @@ from buildbot_drydock.model import (
 from buildbot_drydock.store import transactions
 from buildbot_drydock.store.acquisition import acquire_together
 from buildbot_drydock.store.changes import (
-    LIVING_LEASES,
     acquired_lease,
     moved_lease,
     moved_resource,
