@@ -21,12 +21,14 @@ class ListHosts:
 
 @dataclass(frozen=True, slots=True)
 class BuildResource:
-    """Claim a place under a blueprint's limit, write the row, then ask for its host."""
+    """Claim a place under a blueprint's limit, and a listed host if it lists them; write the row;
+    then ask for the host."""
 
     blueprint: str
     place: int
     labels: Labels
     built_for: int | None  # the lease it is meant for; None for a warm one
+    host: str = ""  # the listed host to take into use, if the blueprint lists hosts
 
 
 @dataclass(frozen=True, slots=True)

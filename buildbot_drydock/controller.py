@@ -61,6 +61,7 @@ class Controller:
                 replace(b, state=rows.blueprints.get(b.name, BlueprintState(name=b.name)))
                 for b in self._blueprints(now)
             ),
+            hosts=rows.hosts,
             resources=rows.resources,
             leases=rows.leases,
             inventories=inventories,

@@ -211,6 +211,82 @@ class CallFailed(Event):
         return f"The provider failed to {self.verb}{times}: {self.error}."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostModeChanged(Event):
+    """An operator took a listed host out of service, or put it back."""
+
+    kind = "host-mode-changed"
+    host: str
+    mode: str
+    reason: str
+    until: float | None
+    at_once: bool
+
+    def sentence(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        at_once = ", and ended its leases" if self.at_once else ""
+        return f"{self.actor} made host {self.host} {self.mode}{at_once}{why}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLost(Event):
+    """A listed host cannot be used until it answers again, or somebody follows the remedy."""
+
+    kind = "host-lost"
+    host: str
+    phase: str  # what was being done, such as "connecting"
+    reason: str
+    remedy: str
+
+    def sentence(self) -> str:
+        remedy = f" Remedy: {self.remedy}." if self.remedy else ""
+        doing = f" while {self.phase}" if self.phase else ""
+        return f"Host {self.host} failed{doing}: {self.reason}.{remedy}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReturned(Event):
+    kind = "host-returned"
+    host: str
+    seconds: float  # since it was lost
+
+    def sentence(self) -> str:
+        return f"Host {self.host} is back in service after {self.seconds:.0f} s."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostListBroken(Event):
+    """The file that lists hosts cannot be read; what it said before stays in force."""
+
+    kind = "host-list-broken"
+    path: str
+    error: str
+
+    def sentence(self) -> str:
+        return f"The list of hosts in {self.path} cannot be used, the last good one is: {self.error}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostListRead(Event):
+    kind = "host-list-read"
+    path: str
+    added: list[str]
+    removed: list[str]
+    changed: list[str]
+
+    def sentence(self) -> str:
+        parts = [
+            f"{what} {', '.join(names)}"
+            for what, names in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("changed", self.changed),
+            )
+            if names
+        ]
+        return f"The list of hosts in {self.path} was read: {'; '.join(parts) or 'as before'}."
+
+
 KINDS: dict[str, type[Event]] = {
     cls.kind: cls
     for cls in (
@@ -232,6 +308,11 @@ KINDS: dict[str, type[Event]] = {
         ModeChanged,
         StrayDestroyed,
         CallFailed,
+        HostModeChanged,
+        HostLost,
+        HostReturned,
+        HostListBroken,
+        HostListRead,
     )
 }
 

@@ -127,14 +127,19 @@ class Executor:
                 assert_never(action)
 
     async def _build(self, action: BuildResource) -> None:
+        token, locks = self._new_token(), [slotlocks.place(action.blueprint, action.place)]
+        if action.host:
+            token = f"{token}@{action.host}"
+            locks.append(slotlocks.host(action.host))
         resource = await self._store.add_resource(
             ResourceRequest(
                 blueprint=action.blueprint,
-                token=self._new_token(),
+                token=token,
                 place=action.place,
                 labels=action.labels,
+                host=action.host,
                 built_for=action.built_for,
-                locks=(slotlocks.place(action.blueprint, action.place),),
+                locks=tuple(locks),
             ),
             events.ResourceRequested(built_for=action.built_for),
         )

@@ -14,9 +14,11 @@ from buildbot_drydock.events import Event
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (
     BlueprintState,
+    HostState,
     Labels,
     Lease,
     LeaseRequest,
+    ListedHost,
     Observed,
     Resource,
     ResourceRequest,
@@ -118,6 +120,7 @@ class HostSpec:
 
     labels: Labels = field(default_factory=dict)
     place: int = 0  # tells apart the hosts of one blueprint
+    host: str = ""  # which listed host it is to be, if the provider lists hosts
 
 
 class Provider(Protocol):
@@ -165,6 +168,29 @@ class Vacates(Protocol):
 
     async def vacate(self, resource: Resource, lease: Lease) -> None:
         """End all that *lease* left on *resource*; return once nothing is left. Repeatable."""
+        ...
+
+
+@runtime_checkable
+class ListsHosts(Protocol):
+    """A provider that builds nothing: its hosts are machines on a list.
+
+    ``create`` then takes the machine named in the spec into use, and ``destroy`` leaves it clean.
+    The token ends with ``@`` and that name, so that both know where to look. A host that could not
+    be taken into use is listed as failing, and ``listed`` says why it is unavailable until it can.
+    """
+
+    def listed(self) -> Sequence[ListedHost]:
+        """Return the list in its order, as known at the moment. Called often: no I/O."""
+        ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A provider that keeps something open, such as connections."""
+
+    async def close(self) -> None:
+        """Close it, as the master stops or the blueprint was changed. What runs goes on."""
         ...
 
 
@@ -269,6 +295,16 @@ class Store(Protocol):
         self, seen: BlueprintState, wanted: BlueprintState, record: Event
     ) -> BlueprintState | None:
         """Replace a blueprint's state. Version 0 is that of a blueprint without a row yet."""
+        ...
+
+    async def change_host(
+        self, seen: HostState, wanted: HostState, record: Event
+    ) -> HostState | None:
+        """Replace a listed host's state. Version 0 is that of a host without a row yet.
+
+        The living resource that is this host gets a new version, so that a claim made before the
+        change does not succeed after it.
+        """
         ...
 
     async def record(

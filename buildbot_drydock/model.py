@@ -82,6 +82,34 @@ class BlueprintState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """What an operator wants of a listed host, shared by all masters through one row."""
+
+    name: str
+    version: int = 0
+    mode: Mode = Mode.ENABLED  # or DISABLED: a listed host knows nothing in between
+    at_once: bool = False  # leases on it are broken instead of awaited
+    mode_reason: str = ""
+    mode_author: str = ""
+    mode_until: float | None = None  # after this the host counts as enabled again
+
+    def disabled_at(self, now: float) -> bool:
+        expired = self.mode_until is not None and self.mode_until <= now
+        return self.mode is Mode.DISABLED and not expired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedHost:
+    """A machine that a blueprint lists, as its provider knows it at the moment."""
+
+    name: str  # of its slot lock ``host(NAME)``
+    labels: Labels = field(default_factory=dict)
+    slots: int = 1  # leases at once
+    disabled: str = ""  # why, if the list itself takes it out of service
+    unavailable: str = ""  # why it cannot be used for the time being, if it does not answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
     """What is configured, as far as the planner needs to know it.
 
@@ -109,6 +137,7 @@ class Blueprint:
     prepares: bool = False  # its provider has per-lease set-up
     vacates: bool = False  # its provider must end what a lease left behind
     retired: bool = False  # no longer configured: only lets go of what it has
+    hosts: tuple[ListedHost, ...] | None = None  # what it may use, unless it builds its hosts
     state: BlueprintState = field(default_factory=lambda: BlueprintState(name=""))
 
 
@@ -123,6 +152,7 @@ class Resource:
     since: float = 0.0  # when the status last changed
     created_at: float = 0.0
     labels: Labels = field(default_factory=dict)
+    host: str = ""  # the listed host that it is, if its blueprint lists hosts
     built_for: int | None = None  # the lease whose demand it was built for
     parent_lease: int | None = None  # the lease on another resource that this one stands on
     identity: str = ""  # the provider's own name for the host, such as an instance id
@@ -195,6 +225,7 @@ class ResourceRequest:
     token: str
     place: int
     labels: Labels = field(default_factory=dict)
+    host: str = ""
     built_for: int | None = None
     locks: tuple[str, ...] = ()
 
@@ -254,6 +285,7 @@ class Rows:
     """All living rows, read in one transaction."""
 
     blueprints: Mapping[str, BlueprintState] = field(default_factory=dict)
+    hosts: Mapping[str, HostState] = field(default_factory=dict)
     resources: tuple[Resource, ...] = ()
     leases: tuple[Lease, ...] = ()
 
@@ -268,6 +300,9 @@ class World:
 
     now: float
     blueprints: tuple[Blueprint, ...] = ()  # in the order configured
+    hosts: Mapping[str, HostState] = field(
+        default_factory=dict
+    )  # listed ones with a state, by name
     resources: tuple[Resource, ...] = ()
     leases: tuple[Lease, ...] = ()
     inventories: Mapping[str, Inventory] = field(default_factory=dict)  # by blueprint

@@ -136,7 +136,7 @@ class ProviderCalls:
 
     async def _create(self, key: CallKey, resource: Resource) -> None:
         begun_at = self._clock.seconds()
-        spec = HostSpec(labels=resource.labels, place=resource.place)
+        spec = HostSpec(labels=resource.labels, place=resource.place, host=resource.host)
         try:
             await self._limited(self._providers[key.blueprint].create(resource.token, spec))
         except DrydockError as error:

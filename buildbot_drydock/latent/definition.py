@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore, IReactorTime
     from twisted.python.threadpool import ThreadPool
 
+    from buildbot_drydock.events import Event
+
 __all__ = ["CommonFields", "Conflict", "Definition", "Problem", "Surroundings"]
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,62}")
@@ -232,6 +234,12 @@ class Surroundings:
     basedir: str  # the master's directory
     thread_pool: ThreadPool  # for what blocks
     uniform: Callable[[], float]  # random, in [0, 1)
+    # Names this Drydock, and all masters that share its database, on hosts and in clouds.
+    installation: str = ""
+    # Asks for a turn, as something has changed that the provider's next listing shows.
+    wake: Callable[[], None] = lambda: None
+    # Stores an event about a blueprint, by its name, in the background.
+    report: Callable[[str, Event], None] = lambda blueprint, event: None
 
 
 class Definition(Declaration):

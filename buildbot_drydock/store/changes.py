@@ -29,6 +29,7 @@ def new_resource(number: int, request: ResourceRequest, now: float) -> Resource:
         since=now,
         created_at=now,
         labels=dict(request.labels),
+        host=request.host,
         built_for=request.built_for,
         locks=tuple(request.locks),
     )

@@ -22,6 +22,7 @@ from buildbot_drydock.lifecycle import (
 from buildbot_drydock.model import (
     LIVING_LEASES,
     BlueprintState,
+    HostState,
     Lease,
     LeaseRequest,
     LeaseStatus,
@@ -47,6 +48,7 @@ class MemoryStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._blueprints: dict[str, BlueprintState] = {}
+        self._hosts: dict[str, HostState] = {}
         self._resources: dict[int, Resource] = {}  # living ones; insertion order is id order
         self._leases: dict[int, Lease] = {}
         self._ended_resources: dict[int, Resource] = {}
@@ -65,6 +67,7 @@ class MemoryStore:
         if self._rows is None:
             self._rows = Rows(
                 blueprints=dict(self._blueprints),
+                hosts=dict(self._hosts),
                 resources=tuple(self._resources.values()),
                 leases=tuple(self._leases.values()),
             )
@@ -207,6 +210,21 @@ class MemoryStore:
         self._blueprints[row.name] = row
         self._rows = None
         self._remember(record, blueprint=row.name)
+        return row
+
+    async def change_host(
+        self, seen: HostState, wanted: HostState, record: Event
+    ) -> HostState | None:
+        now = self._hosts.get(seen.name)
+        if seen.version != (0 if now is None else now.version):
+            return None
+        row = replace(wanted, name=seen.name, version=seen.version + 1)
+        self._hosts[row.name] = row
+        self._rows = None
+        for resource in list(self._resources.values()):
+            if resource.host == row.name:
+                self._put_resource(replace(resource, version=resource.version + 1))
+        self._remember(record)
         return row
 
     async def record(

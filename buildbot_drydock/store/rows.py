@@ -20,6 +20,7 @@ from buildbot_drydock.errors import UnreadableRow
 from buildbot_drydock.interfaces import Recorded
 from buildbot_drydock.model import (
     BlueprintState,
+    HostState,
     Lease,
     LeaseStatus,
     Mode,
@@ -87,6 +88,7 @@ def resource_values(row: Resource) -> Values:
         "last_used_at": row.last_used_at,
         "locks": dump_list(row.locks),
         "reason": row.reason,
+        "host": row.host,
     }
 
 
@@ -129,6 +131,18 @@ def blueprint_values(row: BlueprintState) -> Values:
         "retry_at": row.retry_at,
         "last_error": row.last_error,
         "misconfigured": int(row.misconfigured),
+    }
+
+
+def host_values(row: HostState) -> Values:
+    return {
+        "name": row.name,
+        "version": row.version,
+        "mode": row.mode.value,
+        "at_once": int(row.at_once),
+        "mode_reason": row.mode_reason,
+        "mode_author": row.mode_author,
+        "mode_until": row.mode_until,
     }
 
 
@@ -263,6 +277,10 @@ def lease_reader() -> Reader[Lease]:
 
 def blueprint_reader() -> Reader[BlueprintState]:
     return Reader(schema.blueprints, BlueprintState, {"mode": _status(Mode), "misconfigured": bool})
+
+
+def host_reader() -> Reader[HostState]:
+    return Reader(schema.hosts, HostState, {"mode": _status(Mode), "at_once": bool})
 
 
 def read_event(raw: RawRow) -> Recorded:

@@ -61,6 +61,19 @@ blueprints = sa.Table(
     **_OPTIONS,
 )
 
+hosts = sa.Table(
+    "drydock_hosts",
+    metadata,
+    sa.Column("name", _name(MOST_INDEXED), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("mode", sa.String(16), nullable=False),
+    sa.Column("at_once", sa.SmallInteger, nullable=False),
+    sa.Column("mode_reason", _text(), nullable=False),
+    sa.Column("mode_author", _text(), nullable=False),
+    sa.Column("mode_until", sa.Double),
+    **_OPTIONS,
+)
+
 resources = sa.Table(
     "drydock_resources",
     metadata,
@@ -82,6 +95,8 @@ resources = sa.Table(
     sa.Column("last_used_at", sa.Double),
     sa.Column("locks", _text(), nullable=False),  # JSON list of texts
     sa.Column("reason", _text(), nullable=False),
+    # Last, as that is where the upgrade of an older database adds it.
+    sa.Column("host", _name(MOST_INDEXED), nullable=False, server_default=""),
     sa.Index("drydock_resources_status", "status"),
     **_OPTIONS,
 )

@@ -33,6 +33,7 @@ from buildbot_drydock.lifecycle import (
 from buildbot_drydock.model import (
     LIVING_LEASES,
     BlueprintState,
+    HostState,
     Lease,
     LeaseRequest,
     LeaseStatus,
@@ -57,13 +58,22 @@ from buildbot_drydock.store.rows import (
     blueprint_values,
     cleaned,
     event_values,
+    host_reader,
+    host_values,
     lease_reader,
     lease_values,
     read_event,
     resource_reader,
     resource_values,
 )
-from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
+from buildbot_drydock.store.schema import (
+    blueprints,
+    events,
+    hosts,
+    leases,
+    resources,
+    slot_locks,
+)
 
 T = TypeVar("T")
 
@@ -82,6 +92,7 @@ _HOLDING_LEASES = tuple(
 _LEASE_TEXTS = ("owner", "nonce", "type", "authorized_by", "reason")
 _RESOURCE_TEXTS = ("identity", "address", "reason")
 _BLUEPRINT_TEXTS = ("mode_reason", "mode_author", "last_error")
+_HOST_TEXTS = ("mode_reason", "mode_author")
 
 
 class SqlStore:
@@ -93,15 +104,18 @@ class SqlStore:
         self._resources = resource_reader()
         self._leases = lease_reader()
         self._blueprints = blueprint_reader()
+        self._hosts = host_reader()
 
     async def rows(self) -> Rows:
         def work(connection: Connection) -> Rows:
             found_blueprints = connection.execute(sa.select(*self._blueprints.columns)).all()
+            found_hosts = connection.execute(sa.select(*self._hosts.columns)).all()
             found_resources = connection.execute(_LIVING_RESOURCE_ROWS).all()
             found_leases = connection.execute(_LIVING_LEASE_ROWS).all()
             states = self._blueprints.read_all(found_blueprints)
             return Rows(
                 blueprints={state.name: state for state in states},
+                hosts={state.name: state for state in self._hosts.read_all(found_hosts)},
                 resources=tuple(self._resources.read_all(found_resources)),
                 leases=tuple(self._leases.read_all(found_leases)),
             )
@@ -260,6 +274,23 @@ class SqlStore:
 
         return await self._write(work)
 
+    async def change_host(
+        self, seen: HostState, wanted: HostState, record: Event
+    ) -> HostState | None:
+        now = self._clock.seconds()
+        row = cleaned(replace(wanted, name=seen.name, version=seen.version + 1), *_HOST_TEXTS)
+
+        def work(connection: Connection) -> HostState | None:
+            if seen.version == 0:
+                connection.execute(hosts.insert(), host_values(row))
+            elif not _swap_host(connection, seen.version, row):
+                return None
+            _outdate(connection, row.name)
+            _record(connection, record, now)
+            return row
+
+        return await self._write(work)
+
     async def record(
         self, event: Event, *, blueprint: str | None = None, resource: int | None = None
     ) -> None:
@@ -348,6 +379,18 @@ def _swap_blueprint(connection: Connection, version: int, row: BlueprintState) -
     same = (blueprints.c.name == row.name) & (blueprints.c.version == version)
     change = blueprints.update().where(same).values(blueprint_values(row))
     return connection.execute(change).rowcount == 1
+
+
+def _swap_host(connection: Connection, version: int, row: HostState) -> bool:
+    same = (hosts.c.name == row.name) & (hosts.c.version == version)
+    return connection.execute(hosts.update().where(same).values(host_values(row))).rowcount == 1
+
+
+def _outdate(connection: Connection, host: str) -> None:
+    """Give the living resource that is a listed host a new version."""
+    living = (resources.c.host == host) & (resources.c.status != ResourceStatus.DESTROYED.value)
+    change = resources.update().where(living).values(version=resources.c.version + 1)
+    connection.execute(change)
 
 
 def _lock(connection: Connection, keys: Iterable[str], owner: str) -> None:

@@ -68,6 +68,49 @@ SENTENCES: list[tuple[Event, str]] = [
         events.CallFailed(verb="destroy", error="throttled", failures=4),
         "The provider failed to destroy for the 4th time in a row: throttled.",
     ),
+    (
+        events.HostModeChanged(
+            actor="ana",
+            host="build1",
+            mode="disabled",
+            reason="disk swap",
+            until=9.0,
+            at_once=True,
+        ),
+        "ana made host build1 disabled, and ended its leases: disk swap.",
+    ),
+    (
+        events.HostModeChanged(
+            actor="ana", host="build1", mode="enabled", reason="", until=None, at_once=False
+        ),
+        "ana made host build1 enabled.",
+    ),
+    (
+        events.HostLost(
+            host="build1", phase="logging in", reason="it refuses ci", remedy="mend user"
+        ),
+        "Host build1 failed while logging in: it refuses ci. Remedy: mend user.",
+    ),
+    (
+        events.HostLost(host="build1", phase="", reason="it was restarted", remedy=""),
+        "Host build1 failed: it was restarted.",
+    ),
+    (
+        events.HostReturned(host="build1", seconds=61.4),
+        "Host build1 is back in service after 61 s.",
+    ),
+    (
+        events.HostListBroken(path="hosts.yaml", error="line 3: no address"),
+        "The list of hosts in hosts.yaml cannot be used, the last good one is: line 3: no address.",
+    ),
+    (
+        events.HostListRead(path="hosts.yaml", added=["a", "b"], removed=["c"], changed=[]),
+        "The list of hosts in hosts.yaml was read: added a, b; removed c.",
+    ),
+    (
+        events.HostListRead(path="hosts.yaml", added=[], removed=[], changed=[]),
+        "The list of hosts in hosts.yaml was read: as before.",
+    ),
 ]
 
 
