@@ -13,10 +13,10 @@ own, when he reads the rows next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -53,6 +53,7 @@ from buildbot_drydock.store.changes import (
     new_resource,
 )
 from buildbot_drydock.store.rows import (
+    Reader,
     Values,
     blueprint_reader,
     blueprint_values,
@@ -79,6 +80,8 @@ T = TypeVar("T")
 
 # Claims in one transaction: enough to share its cost, few enough to keep others waiting briefly.
 MOST_TOGETHER = 100
+
+ROWS_AT_A_TIME = 100
 
 # Ids in one statement; SQLite may refuse more than 999 parameters.
 MOST_IDS = 900
@@ -108,16 +111,16 @@ class SqlStore:
 
     async def rows(self) -> Rows:
         def work(connection: Connection) -> Rows:
-            found_blueprints = connection.execute(sa.select(*self._blueprints.columns)).all()
-            found_hosts = connection.execute(sa.select(*self._hosts.columns)).all()
-            found_resources = connection.execute(_LIVING_RESOURCE_ROWS).all()
-            found_leases = connection.execute(_LIVING_LEASE_ROWS).all()
-            states = self._blueprints.read_all(found_blueprints)
+            def read(reader: Reader[T], query: sa.Select[Any]) -> list[T]:
+                return reader.read_all(_stream(connection, query))
+
+            states = read(self._blueprints, sa.select(*self._blueprints.columns))
+            hosts = read(self._hosts, sa.select(*self._hosts.columns))
             return Rows(
                 blueprints={state.name: state for state in states},
-                hosts={state.name: state for state in self._hosts.read_all(found_hosts)},
-                resources=tuple(self._resources.read_all(found_resources)),
-                leases=tuple(self._leases.read_all(found_leases)),
+                hosts={host.name: host for host in hosts},
+                resources=tuple(read(self._resources, _LIVING_RESOURCE_ROWS)),
+                leases=tuple(read(self._leases, _LIVING_LEASE_ROWS)),
             )
 
         return await self._read(work)
@@ -359,6 +362,17 @@ _MOVED_LEASE_COLUMNS = (
     "returns",
     "reason",
 )
+
+
+def _stream(connection: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    """Yield the rows found, few of them at a time.
+
+    All of a large table at once are so many objects that the garbage collector would look through
+    the whole process, while the reactor waits.
+    """
+    with connection.execute(query) as result:
+        for some in result.partitions(ROWS_AT_A_TIME):
+            yield from some
 
 
 def _insert(connection: Connection, table: sa.Table, values: Values) -> int:
