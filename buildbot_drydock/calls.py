@@ -6,7 +6,7 @@ idempotent by its token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from buildbot_drydock.model import Call, CallKey
@@ -41,12 +41,13 @@ class CallLog:
         self._calls[key] = failed
         return failed
 
-    def forget(self, *, tokens: Collection[str], tags: Collection[str]) -> None:
-        """Drop what is about resources and leases that are no more.
+    def ended(self) -> list[CallKey]:
+        """Return the calls that are not under way, but those that are about a whole blueprint."""
+        return [key for key, call in self._calls.items() if key.subject and not call.running]
 
-        A call on a stray host is kept until it has ended: nothing else remembers it.
-        """
-        for key, call in list(self._calls.items()):
-            subject = key.subject.partition(" ")[0]
-            if subject and not call.running and subject not in tokens and subject not in tags:
+    def forget(self, keys: Iterable[CallKey]) -> None:
+        """Drop calls. One that was begun again is kept until it has ended."""
+        for key in keys:
+            call = self._calls.get(key)
+            if call is not None and not call.running:
                 del self._calls[key]

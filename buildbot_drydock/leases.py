@@ -204,13 +204,14 @@ class Leases:
 
     def observed(self, rows: Rows) -> None:
         """Look through the rows of a turn: another master may have moved a lease of ours."""
-        if not self._held:
-            return
-        for lease in rows.leases:
-            if (lease.id in self._held and lease.id not in self._active) or (
-                lease.id in self._active and lease.status is not LeaseStatus.ACTIVE
-            ):
-                self.lease_changed(lease)
+        held, active = self._held, self._active
+        changed = [
+            lease
+            for lease in rows.leases
+            if lease.id in held and (lease.id in active) is not (lease.status is LeaseStatus.ACTIVE)
+        ]
+        for lease in changed:
+            self.lease_changed(lease)
 
     def _fail_waiting(self, number: int, reason: str) -> None:
         for waiting in self._waiting.pop(number, []):

@@ -28,6 +28,7 @@ from buildbot_drydock.model import (
     LeaseStatus,
     Observed,
     Resource,
+    ResourceStatus,
 )
 
 T = TypeVar("T")
@@ -71,11 +72,27 @@ class ProviderCalls:
         return self._calls.snapshot()
 
     def forget_all_but(self, resources: tuple[Resource, ...], leases: tuple[Lease, ...]) -> None:
-        """Drop the memory of calls about what is no more."""
-        tokens = {resource.token for resource in resources}
-        for inventory in self._inventories.values():
-            tokens.update(inventory.hosts)
-        self._calls.forget(tokens=tokens, tags={lease.tag for lease in leases})
+        """Drop the memory of calls that nobody asks for any more.
+
+        Those about resources and leases that are no more; and those about active ones, which have
+        led to what they were made for. So what is left is little, however many hosts there are. A
+        call on a stray host is remembered while that is listed: nothing else tells of it.
+        """
+        ended = self._calls.ended()
+        if not ended:
+            return
+        tokens = {row.token for row in resources if row.status is not ResourceStatus.ACTIVE}
+        tags = {row.tag for row in leases if row.status is not LeaseStatus.ACTIVE}
+        known = tokens | tags
+        self._calls.forget(
+            key for key in ended if key.subject not in known and not self._lists_stray(key)
+        )
+
+    def _lists_stray(self, key: CallKey) -> bool:
+        if key.verb != "destroy-stray" or key.blueprint not in self._inventories:
+            return False
+        token = key.subject.partition(" ")[0]
+        return token in self._inventories[key.blueprint].hosts
 
     def abandon(self) -> None:
         """Stop waiting for all calls, as this master stops. What they began, another turn ends.

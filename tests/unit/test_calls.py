@@ -61,27 +61,26 @@ class TestForgetting(SynchronousTestCase):
     def setUp(self) -> None:
         self.log = CallLog(lambda: 0.0)
 
-    def remembered_after(self, *keys: CallKey, tokens=(), tags=()) -> set[CallKey]:
-        for key in keys:
-            self.log.succeed(key, 1.0)
-        self.log.forget(tokens=set(tokens), tags=set(tags))
-        return set(self.log.snapshot())
-
-    def test_calls_about_what_is_no_more_are_dropped(self) -> None:
-        self.assertEqual(self.remembered_after(CREATE), set())
-
-    def test_calls_about_living_resources_and_leases_are_kept(self) -> None:
+    def test_what_succeeded_or_failed_has_ended(self) -> None:
         vacate = CallKey("vacate", "linux", "tag-1")
-        kept = self.remembered_after(CREATE, vacate, tokens=["token-1"], tags=["tag-1"])
-        self.assertEqual(kept, {CREATE, vacate})
+        self.log.succeed(CREATE, 1.0)
+        self.log.fail(vacate, "throttled", now=1.0)
+        self.log.begin(CallKey("destroy", "linux", "token-2"))
+        self.assertEqual(self.log.ended(), [CREATE, vacate])
 
-    def test_listings_are_kept(self) -> None:
-        self.assertEqual(self.remembered_after(LIST), {LIST})
+    def test_listings_are_about_no_host(self) -> None:
+        self.log.succeed(LIST, 1.0)
+        self.assertEqual(self.log.ended(), [])
 
-    def test_a_twin_is_kept_by_its_token(self) -> None:
-        twin = CallKey("destroy-stray", "linux", "token-1 host-2")
-        self.assertEqual(self.remembered_after(twin, tokens=["token-1"]), {twin})
+    def test_calls_are_dropped_and_others_kept(self) -> None:
+        self.log.succeed(LIST, 1.0)
+        self.log.succeed(CREATE, 1.0)
+        self.log.forget([CREATE, CallKey("create", "linux", "never made")])
+        self.assertEqual(set(self.log.snapshot()), {LIST})
 
-    def test_a_call_under_way_is_kept_until_it_ends(self) -> None:
+    def test_a_call_begun_again_is_kept_until_it_ends(self) -> None:
+        self.log.succeed(CREATE, 1.0)
+        ended = self.log.ended()
         self.log.begin(CREATE)
-        self.assertEqual(self.remembered_after(), {CREATE})
+        self.log.forget(ended)
+        self.assertEqual(set(self.log.snapshot()), {CREATE})

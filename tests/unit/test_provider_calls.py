@@ -1,5 +1,7 @@
 """What becomes of each outcome of each verb."""
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import Deferred
 
 from buildbot_drydock import events
@@ -14,7 +16,7 @@ from buildbot_drydock.errors import (
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.synthetic import Failure, Stage
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import Call, CallKey, LeaseStatus, Resource, ResourceStatus
+from buildbot_drydock.model import Call, CallKey, Lease, LeaseStatus, Resource, ResourceStatus
 from buildbot_drydock.reasons import BackingOff
 from buildbot_drydock.reasons import Misconfigured as IsMisconfigured
 from buildbot_drydock.testing.builders import NOW, blueprint
@@ -482,6 +484,33 @@ class TestAllCalls(CoreTestCase):
         self.calls.forget_all_but((), ())
         kept = {key.subject for key in self.calls.snapshot()}
         self.assertEqual(kept, {"", "stray"})
+
+    def test_calls_are_remembered_while_they_may_have_to_be_made_again(self) -> None:
+        self.configure(blueprint(limit=3, prepares=True, vacates=True))
+        self.providers["linux"].prepare = raising(RetryLater("busy"))
+        self.script(boot_seconds=60.0)
+        self.request("worker/1", until=NOW + 100)
+        self.settle()
+        self.assertEqual(self.remembered(), {"create"})
+        self.later(61.0)
+        self.settle()
+        self.assertEqual(self.remembered(), {"prepare"}, "the host is there")
+
+        del self.providers["linux"].prepare
+        self.later(5.0)
+        self.turn()
+        self.assertEqual(self.remembered(), set(), "the lease is active")
+
+        self.providers["linux"].vacate = raising(RetryLater("busy"))
+        self.later(50.0)
+        self.assertEqual(self.remembered(), {"vacate"})
+
+    def remembered(self) -> set[str]:
+        self.calls.forget_all_but(tuple(self.resources()), tuple(self.leases_now()))
+        return {key.verb for key in self.calls.snapshot()} - {"inventory"}
+
+    def leases_now(self) -> Sequence[Lease]:
+        return self.now(self.store.rows()).leases
 
     def test_a_master_that_stops_breaks_nothing(self) -> None:
         """What it began is found by the next master as work not done yet."""
