@@ -554,8 +554,15 @@ _bug(
     "provider_calls.py",
     PROVIDER_CALLS,
     "that a stray was told to go is forgotten",
-    "            tokens.update(inventory.hosts)\n",
-    "            pass\n",
+    "        return token in self._inventories[key.blueprint].hosts\n",
+    "        return False\n",
+)
+_bug(
+    "provider_calls.py",
+    PROVIDER_CALLS,
+    "that a host was asked for is forgotten before it is there",
+    "row.token for row in resources if row.status is not ResourceStatus.ACTIVE",
+    "row.token for row in resources if row.status is ResourceStatus.ACTIVE",
 )
 _bug(
     "provider_calls.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,12 @@ class StartAndStopTests(Case):
         names = await self.master.db.pool.do(lambda c: sa.inspect(c).get_table_names())
         self.assertIn("drydock_leases", names)
         await self.stop()
+
+    async def test_what_a_started_master_has_in_memory_is_left_out_of_collections(self) -> None:
+        await self.start()
+        self.assertTrue(gc.get_freeze_count())
+        await self.stop()
+        self.assertEqual(gc.get_freeze_count(), 0)
 
     async def test_a_database_of_a_later_version_is_refused(self) -> None:
         await self.start()
