@@ -19,7 +19,6 @@ from buildbot.configurators import ConfiguratorBase
 
 from buildbot_drydock.latent.definition import Definition
 from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, examine, unit
-from buildbot_drydock.model import Lease
 from buildbot_drydock.policy import misfit
 from buildbot_drydock.workerpool import WorkerPool
 
@@ -238,8 +237,7 @@ def _unsuited(pool: WorkerPool, definitions: Sequence[Definition]) -> Iterator[P
 
 
 def _unfit(definition: Definition, pool: WorkerPool) -> str:
-    lease = Lease(id=0, owner="", nonce="", requires=pool.fields.fixed_requirements())
-    reason = misfit(definition.blueprint(_ANY_TIME), lease)
+    reason = misfit(definition.blueprint(_ANY_TIME), pool.fields.fixed_requirements())
     return "" if reason is None else reason.sentence(_ANY_TIME)
 
 

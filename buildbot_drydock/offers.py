@@ -9,9 +9,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from buildbot_drydock.model import Blueprint, Labels, LeaseStatus, Resource, ResourceStatus, World
-from buildbot_drydock.policy import no_launch, offered_values, out_of_service, worn_out
+from buildbot_drydock.model import (
+    Blueprint,
+    Labels,
+    LeaseStatus,
+    ListedHost,
+    Resource,
+    ResourceStatus,
+    World,
+)
+from buildbot_drydock.policy import (
+    meets,
+    misfit,
+    no_launch,
+    out_of_service,
+    slots_of,
+    unusable_host,
+    worn_out,
+)
+
+_NOTHING: Final[Labels] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +66,8 @@ class Offers:
         self._living: dict[str, list[Resource]] = {}
         for resource in world.resources:
             self._living.setdefault(resource.blueprint, []).append(resource)
+        self._usable = {each.name: self._usable_hosts(each) for each in world.blueprints}
+        self._hosts_in_use = {resource.host for resource in world.resources}
         self._capacities = {each.name: self._capacity(each) for each in world.blueprints}
 
     def room(self, demand: Demand, *, idle: Iterable[str], backlog: int) -> int:
@@ -76,15 +97,28 @@ class Offers:
         serving = [blueprint for blueprint in candidates if self._serves(blueprint)]
         if not serving:
             return None
-        names = {blueprint.name for blueprint in candidates}
         return Forecast(
             serving=frozenset(blueprint.name for blueprint in serving),
-            capacity=sum(self._capacities[blueprint.name] for blueprint in serving),
+            capacity=sum(self._capacity_for(blueprint, demand) for blueprint in serving),
             waiting=sum(
                 number
                 for other, number in self._waiting.items()
-                if any(blueprint.name in names for blueprint in self._candidates(other))
+                if self._compete(candidates, demand, other)
             ),
+        )
+
+    def _capacity_for(self, blueprint: Blueprint, demand: Demand) -> int:
+        """Listed hosts differ in what they offer; what is built becomes what is asked for."""
+        if blueprint.hosts is None or demand.requires is None:
+            return self._capacities[blueprint.name]
+        return self._capacity(blueprint, dict(demand.requires))
+
+    def _compete(self, candidates: list[Blueprint], demand: Demand, other: Demand) -> bool:
+        """Tell whether leases of another kind could take what this demand could get."""
+        names = {blueprint.name for blueprint in self._candidates(other)}
+        return any(
+            blueprint.name in names and _could_share(blueprint, demand, other)
+            for blueprint in candidates
         )
 
     def _candidates(self, demand: Demand) -> list[Blueprint]:
@@ -94,7 +128,7 @@ class Offers:
             if not blueprint.retired
             and blueprint.provides == demand.type
             and (not demand.blueprints or blueprint.name in demand.blueprints)
-            and _could_fit(blueprint, demand.requires)
+            and (demand.requires is None or misfit(blueprint, dict(demand.requires)) is None)
         ]
 
     def _serves(self, blueprint: Blueprint) -> bool:
@@ -105,29 +139,59 @@ class Offers:
             return False
         return out_of_service(blueprint, self._world.now) is None
 
-    def _capacity(self, blueprint: Blueprint) -> int:
-        """Count the slots that are free, that are coming, and that there is room to build."""
+    def _capacity(self, blueprint: Blueprint, requires: Labels = _NOTHING) -> int:
+        """Count the slots that are free, that are coming, and that there is room to build.
+
+        Of listed hosts only those that offer what is required.
+        """
         living = self._living.get(blueprint.name, [])
-        slots = sum(self._free_slots(blueprint, resource) for resource in living)
+        slots = sum(
+            self._free_slots(blueprint, resource)
+            for resource in living
+            if meets(resource.labels, requires)
+        )
         booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
         if no_launch(blueprint, booting=booting, now=self._world.now) is not None:
             return slots
-        return slots + max(0, blueprint.limit - len(living)) * blueprint.leases_per_resource
+        room = max(0, blueprint.limit - len(living))
+        if blueprint.hosts is None:
+            return slots + room * blueprint.leases_per_resource
+        unused = [
+            host
+            for host in self._usable[blueprint.name].values()
+            if host.name not in self._hosts_in_use and meets(host.labels, requires)
+        ]
+        return slots + sum(host.slots for host in unused[:room])
 
     def _free_slots(self, blueprint: Blueprint, resource: Resource) -> int:
         if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):
             return 0
         if worn_out(blueprint, resource, self._world.now) is not None:
             return 0
-        return max(0, blueprint.leases_per_resource - self._leases[resource.id])
+        host = None
+        if blueprint.hosts is not None:
+            host = self._usable[blueprint.name].get(resource.host)
+            if host is None:
+                return 0
+        return max(0, slots_of(blueprint, host) - self._leases[resource.id])
 
-
-def _could_fit(blueprint: Blueprint, requires: tuple[tuple[str, str], ...] | None) -> bool:
-    return requires is None or all(
-        wanted in offered_values(blueprint, label) for label, wanted in requires
-    )
+    def _usable_hosts(self, blueprint: Blueprint) -> dict[str, ListedHost]:
+        states, now = self._world.hosts, self._world.now
+        return {
+            host.name: host
+            for host in blueprint.hosts or ()
+            if unusable_host(host, states.get(host.name), now) is None
+        }
 
 
 def demand_of(type: str, requires: Labels | None, blueprints: tuple[str, ...]) -> Demand:
     fixed = None if requires is None else tuple(sorted(requires.items()))
     return Demand(type, fixed, blueprints)
+
+
+def _could_share(blueprint: Blueprint, one: Demand, other: Demand) -> bool:
+    """Tell whether one resource of a blueprint could serve both."""
+    if blueprint.hosts is None:
+        return True
+    both = [dict(demand.requires or ()) for demand in (one, other)]
+    return any(all(meets(host.labels, each) for each in both) for host in blueprint.hosts)

@@ -12,8 +12,10 @@ from buildbot_drydock.model import (
     Blueprint,
     BlueprintState,
     Health,
+    HostState,
     Labels,
     Lease,
+    ListedHost,
     Mode,
     Observed,
     Resource,
@@ -25,6 +27,7 @@ from buildbot_drydock.reasons import (
     OutOfService,
     Probing,
     Reason,
+    UnusableHost,
 )
 
 # The clocks of two masters may differ by this much.
@@ -54,16 +57,40 @@ def order_of_service(lease: Lease) -> tuple[int, float, int]:
 
 def offered_values(blueprint: Blueprint, label: str) -> tuple[str, ...]:
     """Return what a resource of *blueprint* can have for a label; nothing if it has no such."""
+    if blueprint.hosts is not None:
+        return _values(blueprint.hosts, label)
     fixed = blueprint.labels.get(label)
     return (fixed,) if fixed is not None else tuple(blueprint.choices.get(label, ()))
 
 
-def misfit(blueprint: Blueprint, lease: Lease) -> DoesNotFit | None:
-    """Return the first requirement that *blueprint* can never meet, if there is one."""
-    for label, wanted in sorted(lease.requires.items()):
+def _values(hosts: Sequence[ListedHost], label: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(host.labels[label] for host in hosts if label in host.labels))
+
+
+def misfit(blueprint: Blueprint, requires: Labels) -> DoesNotFit | None:
+    """Return the first requirement that *blueprint* can never meet, if there is one.
+
+    Listed hosts count whether they are in service or not: who waits for one may get it.
+    """
+    if blueprint.hosts is not None:
+        return _misfit_of_hosts(blueprint.name, blueprint.hosts, requires)
+    for label, wanted in sorted(requires.items()):
         offered = offered_values(blueprint, label)
         if wanted not in offered:
             return DoesNotFit(blueprint=blueprint.name, label=label, wanted=wanted, offered=offered)
+    return None
+
+
+def _misfit_of_hosts(
+    blueprint: str, hosts: Sequence[ListedHost], requires: Labels
+) -> DoesNotFit | None:
+    """Return the first requirement that no host meets which meets those before it."""
+    for label, wanted in sorted(requires.items()):
+        fitting = [host for host in hosts if host.labels.get(label) == wanted]
+        if not fitting:
+            offered = _values(hosts, label)
+            return DoesNotFit(blueprint=blueprint, label=label, wanted=wanted, offered=offered)
+        hosts = fitting
     return None
 
 
@@ -101,6 +128,30 @@ def out_of_service(blueprint: Blueprint, now: float) -> OutOfService | None:
         until=state.mode_until,
         why=state.mode_reason,
     )
+
+
+def disabled_host(host: ListedHost, state: HostState | None, now: float) -> UnusableHost | None:
+    """Return why somebody has taken a listed host out of service, if that is so."""
+    if state is not None and state.disabled_at(now):
+        by = f" by {state.mode_author}" if state.mode_author else ""
+        why = f" ({state.mode_reason})" if state.mode_reason else ""
+        return UnusableHost(name=host.name, why=f"is disabled{by}{why}", until=state.mode_until)
+    if host.disabled:
+        return UnusableHost(name=host.name, why=f"is disabled in its list ({host.disabled})")
+    return None
+
+
+def unusable_host(host: ListedHost, state: HostState | None, now: float) -> UnusableHost | None:
+    """Return why a listed host takes no leases, if it does not. Nothing else decides that."""
+    disabled = disabled_host(host, state, now)
+    if disabled is None and host.unavailable:
+        return UnusableHost(name=host.name, why=host.unavailable)
+    return disabled
+
+
+def slots_of(blueprint: Blueprint, host: ListedHost | None) -> int:
+    """Return how many leases one resource carries at once; *host* is the listed host that it is."""
+    return blueprint.leases_per_resource if host is None else host.slots
 
 
 def no_launch(blueprint: Blueprint, *, booting: int, now: float) -> Reason | None:

@@ -5,8 +5,11 @@ Reasons are data. ``sentence`` is their text form, ``data`` their JSON form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+_MOST_SHOWN: Final = 5  # of a list, in a sentence; the data has them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,13 @@ class Full(Reason):
     leased: int  # slots leased
     slots: int  # slots there are
     ending: int  # resources being torn down, whose places come free
+    out_of_service: int = 0  # listed hosts that would fit, and cannot be used
 
     def sentence(self, now: float) -> str:
         text = f"{self.blueprint} is full: {self.leased} of {self.slots} slots leased, limit {self.limit}"
-        return text + (f", {self.ending} being torn down" if self.ending else "")
+        if self.ending:
+            text += f", {self.ending} being torn down"
+        return text + (f", {self.out_of_service} out of service" if self.out_of_service else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +124,31 @@ class OutOfService(Reason):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnusableHost:
+    """A listed host, and why it is out of service."""
+
+    name: str
+    why: str
+    until: float | None = None
+
+    def sentence(self, now: float) -> str:
+        left = "" if self.until is None else f" for another {max(0.0, self.until - now):.0f} s"
+        return f"{self.name} {self.why}{left}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoHostInService(Reason):
+    """All listed hosts that would fit are disabled, or do not answer."""
+
+    kind = "no-host-in-service"
+    hosts: tuple[UnusableHost, ...]
+
+    def sentence(self, now: float) -> str:
+        hosts = "; ".join(_shortened([host.sentence(now) for host in self.hosts]))
+        return f"{self.blueprint} has no host in service that would fit: {hosts}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoesNotFit(Reason):
     """The blueprint can never satisfy the lease."""
 
@@ -127,5 +158,11 @@ class DoesNotFit(Reason):
     offered: tuple[str, ...]
 
     def sentence(self, now: float) -> str:
-        offers = " or ".join(self.offered) if self.offered else "nothing"
+        offers = " or ".join(_shortened(self.offered)) if self.offered else "nothing"
         return f"{self.blueprint} never fits: {self.label}={self.wanted} is required, it offers {offers}"
+
+
+def _shortened(texts: Sequence[str]) -> list[str]:
+    if len(texts) <= _MOST_SHOWN:
+        return list(texts)
+    return [*texts[:_MOST_SHOWN], f"{len(texts) - _MOST_SHOWN} others"]

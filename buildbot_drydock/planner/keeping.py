@@ -44,6 +44,8 @@ def _not_wanted(survey: Survey, blueprint: Blueprint, resource: Resource) -> str
     mode = blueprint.state.mode_at(survey.now)
     if mode in (Mode.DRAINING, Mode.DISABLED):
         return f"its blueprint is {mode.value}"
+    if (disabled := survey.disabled(resource)) is not None:
+        return disabled
     if blueprint.max_age is not None:
         survey.wake(resource.created_at + blueprint.max_age)
     return worn_out(blueprint, resource, survey.now)

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from buildbot_drydock.actions import AcquireLease, Action, BreakLease, BuildResource, SettleResource
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Lease, LeaseStatus
-from buildbot_drydock.planner.stock import Coming, LabelKey, Stock, label_key
+from buildbot_drydock.model import Lease, LeaseStatus, Resource
+from buildbot_drydock.planner.labels import LabelKey, label_key
+from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
-from buildbot_drydock.policy import labels_to_build, misfit, order_of_service
+from buildbot_drydock.policy import misfit, order_of_service
 from buildbot_drydock.reasons import Booting, DoesNotFit, Reason, Reclaiming
 
 Signature = tuple[str, LabelKey, tuple[str, ...]]
@@ -38,6 +39,7 @@ class Placement:
         }
         self._candidates: dict[Signature, Candidates] = {}
         self._waiting: list[tuple[Lease, Candidates, Reason | None]] = []
+        self._general: dict[tuple[str, LabelKey], Reason | None] = {}
 
     def place(self) -> Iterator[Action]:
         waiting = (
@@ -51,18 +53,17 @@ class Placement:
     def keep_warm(self) -> Iterator[Action]:
         """Build what ``min_ready`` asks for beyond what waiting leases will use."""
         for stock in self.stocks.values():
-            blueprint = stock.blueprint
-            for _ in range(blueprint.min_ready - stock.unpromised()):
-                if not stock.has_room:
+            for _ in range(stock.blueprint.min_ready - stock.unpromised()):
+                site = stock.site({})
+                if site is None:
                     break
-                labels = labels_to_build(blueprint, {})
-                yield BuildResource(blueprint.name, stock.take_place(labels), labels, None)
+                yield _build(stock, site, None)
 
     def reasons(self) -> dict[int, tuple[Reason, ...]]:
         """Return why each lease still waits: one reason per candidate blueprint."""
-        general = {name: stock.reason() for name, stock in self.stocks.items()}
         return {
-            lease.id: _combine(candidates, own, general) for lease, candidates, own in self._waiting
+            lease.id: self._reasons(lease, candidates, own)
+            for lease, candidates, own in self._waiting
         }
 
     def _place_one(self, lease: Lease) -> Iterator[Action]:
@@ -97,7 +98,7 @@ class Placement:
                 continue
             if lease.blueprints and blueprint.name not in lease.blueprints:
                 continue
-            unmet = misfit(blueprint, lease)
+            unmet = misfit(blueprint, lease.requires)
             if unmet is None:
                 fitting.append(stock)
             else:
@@ -147,11 +148,9 @@ class Placement:
         self, lease: Lease, candidates: Candidates
     ) -> tuple[Action | None, Reason | None] | None:
         for stock in candidates.fitting:
-            if stock.has_room:
-                labels = labels_to_build(stock.blueprint, lease.requires)
-                action = BuildResource(
-                    stock.blueprint.name, stock.take_place(labels), labels, lease.id
-                )
+            site = stock.site(lease.requires)
+            if site is not None:
+                action = _build(stock, site, lease.id)
                 coming = stock.promise(lease.requires)
                 return action, _booting(stock, coming) if coming is not None else None
         return None
@@ -161,13 +160,16 @@ class Placement:
     ) -> tuple[Action | None, Reason | None] | None:
         """Make room where only the limit is in the way: at most one resource for each lease."""
         for stock in candidates.fitting:
-            if stock.is_full and stock.ending:
-                ending = stock.ending.popleft()
+            ending = self._ending(stock, lease) if stock.is_full(lease.requires) else None
+            if ending is not None:
                 return None, Reclaiming(blueprint=stock.blueprint.name, resource=ending.id)
         for stock in candidates.fitting:
-            if not stock.is_full:
+            if not stock.is_full(lease.requires):
                 continue
-            resource = stock.reclaim()
+            if stock.lacks_a_host(lease.requires):
+                resource = self._idle_host(stock, lease)
+            else:
+                resource = stock.reclaim()
             if resource is not None:
                 self._survey.moving.add(resource.id)
                 self._survey.leaving.add(resource.id)
@@ -178,6 +180,53 @@ class Placement:
                 )
         return None
 
+    def _ending(self, stock: Stock, lease: Lease) -> Resource | None:
+        """Find what is being torn down already, and makes room for this lease."""
+        if not stock.lacks_a_host(lease.requires):
+            return stock.ending.popleft() if stock.ending else None
+        assert stock.hosts is not None
+        for name in stock.hosts.in_use(lease.requires):
+            owner = self.stocks.get(self._survey.host_users[name].blueprint)
+            if owner is not None and self._survey.host_users[name] in owner.ending:
+                owner.ending.remove(self._survey.host_users[name])
+                return self._survey.host_users[name]
+        return None
+
+    def _idle_host(self, stock: Stock, lease: Lease) -> Resource | None:
+        """Find an idle resource, of any blueprint, that is a listed host which would serve."""
+        assert stock.hosts is not None
+        for name in stock.hosts.in_use(lease.requires):
+            resource = self._survey.host_users[name]
+            owner = self.stocks.get(resource.blueprint)
+            if owner is not None and owner.idle.pop(resource.id, None) is not None:
+                return resource
+        return None
+
+    def _reasons(
+        self, lease: Lease, candidates: Candidates, own: Reason | None
+    ) -> tuple[Reason, ...]:
+        reasons: list[Reason] = []
+        for stock in candidates.fitting:
+            if own is not None and own.blueprint == stock.blueprint.name:
+                reasons.append(own)
+            elif (reason := self._reason(stock, lease)) is not None:
+                reasons.append(reason)
+        return (*reasons, *candidates.misfits)
+
+    def _reason(self, stock: Stock, lease: Lease) -> Reason | None:
+        """All leases that one blueprint does not serve share one value, but for listed hosts."""
+        needs = lease.requires if stock.hosts is not None else {}
+        key = (stock.blueprint.name, label_key(needs))
+        if key not in self._general:
+            self._general[key] = stock.reason(needs)
+        return self._general[key]
+
+
+def _build(stock: Stock, site: Site, built_for: int | None) -> BuildResource:
+    return BuildResource(
+        stock.blueprint.name, stock.take(site), site.labels, built_for, host=site.host
+    )
+
 
 def _booting(stock: Stock, coming: Coming) -> Booting:
     return Booting(
@@ -186,15 +235,3 @@ def _booting(stock: Stock, coming: Coming) -> Booting:
         since=coming.since,
         boot_timeout=stock.blueprint.boot_timeout,
     )
-
-
-def _combine(
-    candidates: Candidates, own: Reason | None, general: dict[str, Reason | None]
-) -> tuple[Reason, ...]:
-    reasons: list[Reason] = []
-    for stock in candidates.fitting:
-        if own is not None and own.blueprint == stock.blueprint.name:
-            reasons.append(own)
-        elif (reason := general[stock.blueprint.name]) is not None:
-            reasons.append(reason)
-    return (*reasons, *candidates.misfits)

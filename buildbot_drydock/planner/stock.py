@@ -6,17 +6,32 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from typing import TypeAlias
 
 from buildbot_drydock.model import Blueprint, Labels, Placement, Resource, ResourceStatus
+from buildbot_drydock.planner.hostlist import HostList
+from buildbot_drydock.planner.labels import LabelKey, label_key
 from buildbot_drydock.planner.survey import ENDED, Survey
-from buildbot_drydock.policy import meets, no_launch, out_of_service, worn_out
-from buildbot_drydock.reasons import Full, Reason
+from buildbot_drydock.policy import (
+    labels_to_build,
+    meets,
+    no_launch,
+    out_of_service,
+    slots_of,
+    worn_out,
+)
+from buildbot_drydock.reasons import Full, NoHostInService, Reason
 
-LabelKey = tuple[tuple[str, str], ...]
+Rank = tuple[int, int]  # how good a resource is for the next lease, and its id
 
 
-def label_key(labels: Labels) -> LabelKey:
-    return tuple(sorted(labels.items()))
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Room for one more resource: what it will offer, and which listed host it will be, if any."""
+
+    labels: Labels
+    slots: int
+    host: str = ""
 
 
 @dataclass(slots=True)
@@ -30,12 +45,22 @@ class Coming:
     promised: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, order=False, eq=False)
 class FreeSlots:
     """The free slots of resources with equal labels, best resource first."""
 
     labels: Labels
     heap: list[tuple[int, int, Resource, list[int]]] = field(default_factory=list)
+    queues: list[SlotQueue] = field(default_factory=list)  # those that it is in
+
+    @property
+    def best(self) -> Rank:
+        return self.heap[0][:2]
+
+
+# All free slots that meet one requirement, the best first. An entry counts only while it says
+# what its group's best is: each change of that adds another one.
+SlotQueue: TypeAlias = "list[tuple[Rank, FreeSlots]]"
 
 
 class Stock:
@@ -47,6 +72,7 @@ class Stock:
         self.out_of_service = out_of_service(blueprint, survey.now)
         self.free: dict[LabelKey, FreeSlots] = {}
         self.coming: dict[LabelKey, deque[Coming]] = {}
+        self.hosts = None if blueprint.hosts is None else HostList(survey, blueprint)
         self.idle: dict[int, Resource] = {}  # could be reclaimed
         self.ending: deque[Resource] = deque()  # their places will come free, each for one lease
         self.leased = 0
@@ -57,6 +83,8 @@ class Stock:
         self._booting = 0
         self._ended = 0
         self._by_last_use: Iterator[Resource] | None = None
+        self._queues: dict[LabelKey, SlotQueue] = {}  # by what is required
+        self._promising: dict[LabelKey, tuple[Labels, deque[deque[Coming]]]] = {}  # likewise
         for resource in survey.of_blueprint[blueprint.name]:
             self._count(resource)
         for group in self.free.values():
@@ -75,20 +103,31 @@ class Stock:
             self._ended += 1
         elif resource.status is ResourceStatus.PENDING:
             self._booting += 1
-            if resource.id not in self.survey.leaving:
-                self._add_coming(resource, resource.labels, resource.since)
+            if resource.id not in self.survey.leaving and self.survey.takes_leases(resource):
+                self._add_coming(
+                    resource, resource.labels, resource.since, self._slots_of(resource)
+                )
         else:
             self._count_active(resource)
 
-    def _add_coming(self, resource: Resource | None, labels: Labels, since: float) -> None:
-        spare = self.blueprint.leases_per_resource
+    def _slots_of(self, resource: Resource) -> int:
+        return slots_of(self.blueprint, self.survey.listed_host(resource))
+
+    def _add_coming(
+        self, resource: Resource | None, labels: Labels, since: float, slots: int
+    ) -> None:
+        spare = slots
         if self.blueprint.max_uses is not None:
             spare = min(spare, self.blueprint.max_uses)
-        coming = Coming(resource, labels, since, spare)
-        self.coming.setdefault(label_key(labels), deque()).append(coming)
+        group = self.coming.setdefault(label_key(labels), deque())
+        if not group:
+            for requires, groups in self._promising.values():
+                if meets(labels, requires):
+                    groups.append(group)
+        group.append(Coming(resource, labels, since, spare))
 
     def _count_active(self, resource: Resource) -> None:
-        per_resource = self.blueprint.leases_per_resource
+        per_resource = self._slots_of(resource)
         leases = self.survey.on_resource.get(resource.id, ())
         self.leased += len(leases)
         self.slots += per_resource
@@ -99,6 +138,8 @@ class Stock:
         taken = {lease.slot for lease in leases}
         free = [number for number in range(per_resource) if number not in taken]
         if not free or worn_out(self.blueprint, resource, self.survey.now) is not None:
+            return
+        if not self.survey.takes_leases(resource):
             return
         if self.blueprint.max_uses is not None:
             free = free[: self.blueprint.max_uses - resource.uses]
@@ -111,17 +152,43 @@ class Stock:
 
     def take_slot(self, requires: Labels) -> tuple[Resource, int] | None:
         """Use up the best free slot that fits, if there is one."""
-        fitting = [g for g in self.free.values() if meets(g.labels, requires) and self._any(g)]
-        if not fitting:
+        group = self._best_group(self._queue(requires))
+        if group is None:
             return None
-        group = min(fitting, key=lambda group: group.heap[0][:2])
         _, number, resource, free = heappop(group.heap)
         slot = free[0]
         if rest := free[1:]:
             heappush(group.heap, (self._rank(rest), number, resource, rest))
+        self._requeue(group)
         self.idle.pop(number, None)
         self.leased += 1
         return resource, slot
+
+    def _queue(self, requires: Labels) -> SlotQueue:
+        key = label_key(requires)
+        if key not in self._queues:
+            fitting = [g for g in self.free.values() if meets(g.labels, requires) and self._any(g)]
+            queue: SlotQueue = [(group.best, group) for group in fitting]
+            heapify(queue)
+            for group in fitting:
+                group.queues.append(queue)
+            self._queues[key] = queue
+        return self._queues[key]
+
+    def _best_group(self, queue: SlotQueue) -> FreeSlots | None:
+        while queue:
+            best, group = queue[0]
+            if self._any(group) and group.best == best:
+                return group
+            heappop(queue)
+            if group.heap and group.best > best:  # what was best is being reclaimed
+                heappush(queue, (group.best, group))
+        return None
+
+    def _requeue(self, group: FreeSlots) -> None:
+        if self._any(group):
+            for queue in group.queues:
+                heappush(queue, (group.best, group))
 
     def _any(self, group: FreeSlots) -> bool:
         """Tell whether a slot is left, once what has been reclaimed is out of the way."""
@@ -131,42 +198,71 @@ class Stock:
 
     def promise(self, requires: Labels) -> Coming | None:
         """Promise a slot of a resource that is coming and will fit, if one has a slot to spare."""
-        for queue in self.coming.values():
-            if queue and meets(queue[0].labels, requires):
-                coming = queue[0]
-                coming.spare -= 1
-                coming.promised += 1
-                if not coming.spare:
-                    queue.popleft()
-                return coming
-        return None
+        groups = self._promising_groups(requires)
+        while groups and not groups[0]:
+            groups.popleft()
+        if not groups:
+            return None
+        coming = groups[0][0]
+        coming.spare -= 1
+        coming.promised += 1
+        if not coming.spare:
+            groups[0].popleft()
+        return coming
+
+    def _promising_groups(self, requires: Labels) -> deque[deque[Coming]]:
+        key = label_key(requires)
+        if key not in self._promising:
+            fitting = deque(
+                group
+                for group in self.coming.values()
+                if group and meets(group[0].labels, requires)
+            )
+            self._promising[key] = (requires, fitting)
+        return self._promising[key][1]
 
     @property
-    def has_room(self) -> bool:
-        """Tell whether one more resource may be built now."""
-        return (
-            self.out_of_service is None
-            and self.launches_blocked is None
-            and self._living < self.blueprint.limit
-        )
+    def _may_build(self) -> bool:
+        return self.out_of_service is None and self.launches_blocked is None
 
     @property
-    def is_full(self) -> bool:
-        """Tell whether only the limit keeps this blueprint from building."""
-        return (
-            self.out_of_service is None
-            and self.launches_blocked is None
-            and self._living >= self.blueprint.limit
-        )
+    def at_its_limit(self) -> bool:
+        return self._living >= self.blueprint.limit
 
-    def take_place(self, labels: Labels) -> int:
-        """Use up room for one resource, whose slots can then be promised."""
+    def site(self, requires: Labels) -> Site | None:
+        """Return room for one more resource that would meet *requires*, if there is any now."""
+        if not self._may_build or self.at_its_limit:
+            return None
+        if self.hosts is None:
+            labels = labels_to_build(self.blueprint, requires)
+            return Site(labels, self.blueprint.leases_per_resource)
+        host = self.hosts.free(requires)
+        return None if host is None else Site(host.labels, host.slots, host.name)
+
+    def is_full(self, requires: Labels) -> bool:
+        """Tell whether only what others have keeps this blueprint from building."""
+        if not self._may_build:
+            return False
+        if self.hosts is None:
+            return self.at_its_limit
+        if self.hosts.free(requires) is not None:
+            return self.at_its_limit
+        return any(True for _ in self.hosts.in_use(requires))
+
+    def lacks_a_host(self, requires: Labels) -> bool:
+        """Tell whether it takes another listed host, and not only room under the limit."""
+        return self.hosts is not None and self.hosts.free(requires) is None
+
+    def take(self, site: Site) -> int:
+        """Use up room for one resource, whose slots can then be promised; return its place."""
         while self._next_place in self._taken_places:
             self._next_place += 1
         self._taken_places.add(self._next_place)
         self._living += 1
         self._booting += 1
-        self._add_coming(None, labels, self.survey.now)
+        if self.hosts is not None:
+            self.hosts.take(site.host)
+        self._add_coming(None, site.labels, self.survey.now, site.slots)
         self.launches_blocked = no_launch(
             self.blueprint, booting=self._booting, now=self.survey.now
         )
@@ -190,18 +286,22 @@ class Stock:
                 return resource
         return None
 
-    def reason(self) -> Reason | None:
-        """Return why this blueprint gives no more, if it does not."""
+    def reason(self, requires: Labels) -> Reason | None:
+        """Return why this blueprint gives no more to leases that require so, if it does not."""
         if self.out_of_service is not None:
             return self.out_of_service
         if self.launches_blocked is not None:
             return self.launches_blocked
-        if self._living >= self.blueprint.limit:
+        unusable = () if self.hosts is None else self.hosts.unusable(requires)
+        if self.hosts is not None and not self.hosts.has_service(requires):
+            return NoHostInService(blueprint=self.blueprint.name, hosts=unusable)
+        if self.at_its_limit or (self.hosts is not None and self.hosts.free(requires) is None):
             return Full(
                 blueprint=self.blueprint.name,
                 limit=self.blueprint.limit,
                 leased=self.leased,
                 slots=self.slots,
                 ending=self._ended,
+                out_of_service=len(unusable),
             )
         return None

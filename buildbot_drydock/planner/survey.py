@@ -10,10 +10,13 @@ from buildbot_drydock.model import (
     CallKey,
     Inventory,
     Lease,
+    ListedHost,
     Resource,
     ResourceStatus,
     World,
 )
+from buildbot_drydock.policy import disabled_host, unusable_host
+from buildbot_drydock.reasons import UnusableHost
 
 _NEVER_CALLED = Call()
 _NEVER_LISTED = Inventory(asked_at=float("-inf"), error="it was not listed yet")
@@ -40,10 +43,18 @@ class Survey:
         for lease in world.leases:
             if lease.resource is not None:
                 self.on_resource.setdefault(lease.resource, []).append(lease)
+        self._listed = {
+            blueprint.name: {host.name: host for host in blueprint.hosts}
+            for blueprint in world.blueprints
+            if blueprint.hosts is not None
+        }
+        # The one living resource that each listed host is, whichever blueprint has it.
+        self.host_users = {resource.host: resource for resource in world.resources if resource.host}
         self.wake_at: float | None = None
         self.ending: set[int] = set()  # leases that this plan ends
         self.moving: set[int] = set()  # resources that this plan moves or gives to a lease
         self.leaving: set[int] = set()  # resources that this plan breaks or reclaims
+        self.taken_hosts: set[str] = set()  # listed hosts that this plan takes into use
 
     def wake(self, at: float) -> None:
         """Ask for a turn at *at*; times that have passed are what this plan deals with."""
@@ -67,6 +78,39 @@ class Survey:
     def blueprint_of(self, resource: Resource) -> Blueprint | None:
         """Return the blueprint, unless it is another master's."""
         return self.blueprints.get(resource.blueprint)
+
+    def unusable(self, host: ListedHost) -> UnusableHost | None:
+        """Return why a listed host takes no leases, if it does not."""
+        state = self.world.hosts.get(host.name)
+        if state is not None and state.mode_until is not None:
+            self.wake(state.mode_until)
+        return unusable_host(host, state, self.now)
+
+    def listed_host(self, resource: Resource) -> ListedHost | None:
+        """Return the listed host that a resource is, if it is one that its blueprint still lists."""
+        return self._listed.get(resource.blueprint, {}).get(resource.host)
+
+    def takes_leases(self, resource: Resource) -> bool:
+        """Tell whether a resource may be offered, as far as its being a listed host matters."""
+        if resource.blueprint not in self._listed:
+            return True
+        host = self.listed_host(resource)
+        return host is not None and self.unusable(host) is None
+
+    def disabled(self, resource: Resource) -> str | None:
+        """Return why a resource is to be let go of, if somebody took its listed host out of service."""
+        if resource.blueprint not in self._listed:
+            return None
+        host = self.listed_host(resource)
+        if host is None:
+            return f"its host {resource.host} is no longer listed"
+        disabled = disabled_host(host, self.world.hosts.get(host.name), self.now)
+        return None if disabled is None else f"its host {disabled.name} {disabled.why}"
+
+    def evicts(self, resource: Resource) -> bool:
+        """Tell whether the leases on a resource's listed host are to end at once."""
+        state = self.world.hosts.get(resource.host) if resource.host else None
+        return state is not None and state.at_once and state.disabled_at(self.now)
 
     def host_is_gone(self, resource: Resource) -> bool:
         """Tell whether the provider was told to destroy, and no longer lists, the host.

@@ -37,6 +37,9 @@ from buildbot_drydock.policy import (
 )
 
 
+_LEAVING = (ResourceEvent.BREAK, ResourceEvent.RELEASE)
+
+
 def see_to_leases(survey: Survey) -> Iterator[Action]:
     """End leases whose time is over or whose resource is lost; clean up after ended ones."""
     for lease in survey.world.leases:
@@ -69,6 +72,8 @@ def _on_its_resource(survey: Survey, lease: Lease) -> Action | None:
     if resource is None or resource.status in ENDED:
         why = resource.reason if resource is not None else "it was destroyed"
         return _lost(lease, f"resource {lease.resource} was lost: {why}")
+    if survey.evicts(resource):
+        return _lost(lease, f"resource {lease.resource}: {survey.disabled(resource)}")
     if lease.status is LeaseStatus.ACQUIRED and survey.blueprint_of(resource) is not None:
         preparing = survey.call("prepare", resource.blueprint, lease.tag)
         if preparing.failures >= MOST_CALL_FAILURES:
@@ -118,12 +123,14 @@ def see_to_resources(survey: Survey) -> Iterator[Action]:
                 action = _ended(survey, blueprint, resource)
         if action is not None:
             survey.moving.add(resource.id)
-            if isinstance(action, SettleResource) and action.event is ResourceEvent.BREAK:
+            if isinstance(action, SettleResource) and action.event in _LEAVING:
                 survey.leaving.add(resource.id)
             yield action
 
 
 def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    if (disabled := survey.disabled(resource)) is not None:
+        return SettleResource(resource, ResourceEvent.RELEASE, disabled)
     inventory = survey.inventory(blueprint.name)
     host = keeper(inventory.hosts.get(resource.token, ()), resource)
     if host is not None:
@@ -131,6 +138,8 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
             return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
         if host.health is Health.FAILING:
             reason = f"its host failed to start: {host.reason or 'no reason given'}"
+            if blueprint.hosts is not None:  # its provider puts off this one host, and no other
+                return SettleResource(resource, ResourceEvent.BREAK, reason)
             return _launch_failed(resource, reason)
     deadline = resource.since + blueprint.boot_timeout
     if deadline <= survey.now and inventory.known:
@@ -165,6 +174,9 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
     if not inventory.known:
         return None
     host = keeper(inventory.hosts.get(resource.token, ()), resource)
+    if host is None and survey.listed_host(resource) is not None:
+        # It can't have gone. After a restart the provider has to be told what it is used for.
+        return _ask_for_host(survey, blueprint, resource)
     if host is None:
         seen_from = resource.since + blueprint.listing_delay + CLOCK_TOLERANCE_SECONDS
         if inventory.asked_at > seen_from:

@@ -18,9 +18,12 @@ from buildbot_drydock.model import (
     Call,
     CallKey,
     Health,
+    HostState,
     Inventory,
     Lease,
     LeaseStatus,
+    ListedHost,
+    Mode,
     Observed,
     Resource,
     ResourceStatus,
@@ -43,6 +46,38 @@ def blueprint(name: str = "linux", **fields: Any) -> Blueprint:
 def state(**fields: Any) -> BlueprintState:
     """The run-time state for a ``blueprint``."""
     return BlueprintState(**{"name": "", "version": 1, **fields})
+
+
+def host_list(*hosts: ListedHost | str, name: str = "lab", **fields: Any) -> Blueprint:
+    """A blueprint that lists hosts, and may use them all; a text is a host's name."""
+    listed = tuple(listed_host(each) if isinstance(each, str) else each for each in hosts)
+    return blueprint(name, **{"limit": len(listed), "hosts": listed, **fields})
+
+
+def listed_host(name: str = "build1", **fields: Any) -> ListedHost:
+    """A listed host in service, with its name among its labels."""
+    labels = {"host": name, **fields.pop("labels", {})}
+    return ListedHost(name=name, labels=labels, **fields)
+
+
+def host_state(name: str = "build1", **fields: Any) -> HostState:
+    """The state of a listed host that an operator has disabled."""
+    disabled = {"version": 1, "mode": Mode.DISABLED, "mode_author": "ana"}
+    return HostState(name=name, **{**disabled, **fields})
+
+
+def on_host(
+    host: ListedHost | str, number: int = 1, of: Blueprint | str = "lab", **fields: Any
+) -> Resource:
+    """An active resource that is a listed host."""
+    listed = listed_host(host) if isinstance(host, str) else host
+    name = of if isinstance(of, str) else of.name
+    defaults = {
+        "host": listed.name,
+        "labels": dict(listed.labels),
+        "locks": (slotlocks.place(name, number - 1), slotlocks.host(listed.name)),
+    }
+    return resource(number, of, **{**defaults, **fields})
 
 
 def resource(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> Resource:
@@ -124,6 +159,7 @@ def world(
     leases: Iterable[Lease] = (),
     inventories: Mapping[str, Inventory] | None = None,
     calls: Mapping[CallKey, Call] | None = None,
+    hosts: Iterable[HostState] = (),
     now: float = NOW,
     master: int | None = MASTER,
 ) -> World:
@@ -133,6 +169,7 @@ def world(
     return World(
         now=now,
         blueprints=blueprints,
+        hosts={each.name: each for each in hosts},
         resources=resources,
         leases=tuple(leases),
         inventories={**expected, **(inventories or {})},

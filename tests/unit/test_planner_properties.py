@@ -11,6 +11,7 @@ from buildbot_drydock.actions import (
     AcquireLease,
     BreakLease,
     BuildResource,
+    CreateHost,
     DestroyHost,
     DestroyStray,
     ReleaseLease,
@@ -26,6 +27,8 @@ from buildbot_drydock.policy import (
     no_launch,
     order_of_service,
     out_of_service,
+    slots_of,
+    unusable_host,
     worn_out,
 )
 from tests.unit.worlds import worlds
@@ -57,11 +60,67 @@ def candidates(given: World, lease):
         if not each.retired
         and each.provides == lease.type
         and (not lease.blueprints or each.name in lease.blueprints)
-        and misfit(each, lease) is None
+        and misfit(each, lease.requires) is None
     ]
 
 
+def listed_host(given: World, action):
+    """The listed host that an action is about; None if its blueprint lists none."""
+    of = getattr(action, "resource", action)
+    (blueprint,) = (each for each in given.blueprints if each.name == of.blueprint)
+    if blueprint.hosts is None:
+        return None
+    return next((each for each in blueprint.hosts if each.name == of.host), None)
+
+
+def unused(given: World, planned: Plan, blueprint, lease):
+    """The listed hosts that would serve a lease, and that nobody uses."""
+    users = [*given.resources, *of_kind(planned, BuildResource)]
+    taken = {each.host for each in users}
+    return [
+        host
+        for host in blueprint.hosts or ()
+        if host.name not in taken and meets(host.labels, lease.requires) and in_service(given, host)
+    ]
+
+
+def in_service(given: World, host) -> bool:
+    return unusable_host(host, given.hosts.get(host.name), given.now) is None
+
+
 class TestWhateverTheWorld(SynchronousTestCase):
+    @EXAMPLES
+    @given(worlds())
+    def test_a_listed_host_that_is_out_of_service_is_never_given(self, given: World) -> None:
+        for action in of_kind(plan(given), AcquireLease, BuildResource):
+            host = listed_host(given, action)
+            self.assertTrue(host is None or in_service(given, host))
+
+    @EXAMPLES
+    @given(worlds())
+    def test_no_listed_host_becomes_two_resources(self, given: World) -> None:
+        built = of_kind(plan(given), BuildResource)
+        users = Counter(each.host for each in [*given.resources, *built] if each.host)
+        self.assertLessEqual(max(users.values(), default=0), 1)
+        for action in built:
+            host = listed_host(given, action)
+            self.assertTrue(host is None or dict(host.labels) == dict(action.labels))
+
+    @EXAMPLES
+    @given(worlds())
+    def test_what_is_idle_on_a_disabled_host_is_let_go_of(self, given: World) -> None:
+        planned = plan(given)
+        settled = {each.resource.id for each in of_kind(planned, SettleResource)}
+        asked = {each.resource.id for each in of_kind(planned, CreateHost)}
+        leased = {each.resource for each in given.leases}
+        for row in given.resources:
+            state = given.hosts.get(row.host)
+            if state is None or not state.disabled_at(given.now) or row.status in ENDED:
+                continue
+            host = listed_host(given, row)
+            if host is not None and row.id not in leased:
+                self.assertIn(row.id, settled | asked)
+
     @EXAMPLES
     @given(worlds())
     def test_no_limit_is_passed_and_no_place_taken_twice(self, given: World) -> None:
@@ -99,7 +158,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
             self.assertIsNone(out_of_service(blueprint, given.now))
             self.assertIn(blueprint, candidates(given, action.lease))
             self.assertTrue(meets(action.resource.labels, action.lease.requires))
-            self.assertIn(action.slot, range(blueprint.leases_per_resource))
+            self.assertIn(action.slot, range(slots_of(blueprint, listed_host(given, action))))
             self.assertIs(action.activate, not blueprint.prepares)
         for resource, times in Counter(each.resource.id for each in acquired).items():
             (row,) = (each for each in given.resources if each.id == resource)
@@ -223,10 +282,13 @@ class TestWhateverTheWorld(SynchronousTestCase):
                 if out_of_service(each, given.now) is None
                 and no_launch(each, booting=0, now=given.now) is None
             ]
-            self.assertIn(action.resource.blueprint, {each.name for each in able})
+            listed = {host.name for each in able for host in each.hosts or ()}
+            named = {each.name for each in able}
+            self.assertTrue(action.resource.blueprint in named or action.resource.host in listed)
             for blueprint in able:
                 probing = no_launch(blueprint, booting=1, now=given.now) is not None
-                self.assertTrue(probing or living[blueprint.name] >= blueprint.limit)
+                full = living[blueprint.name] >= blueprint.limit
+                self.assertTrue(probing or full or not unused(given, planned, blueprint, lease))
 
     @EXAMPLES
     @given(worlds())

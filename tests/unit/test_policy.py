@@ -67,19 +67,19 @@ class TestFitting(SynchronousTestCase):
     fixed = blueprint(labels={"os": "linux"}, choices={"image": ("bookworm", "trixie")})
 
     def test_a_lease_that_requires_nothing_fits(self) -> None:
-        self.assertIsNone(misfit(self.fixed, lease()))
+        self.assertIsNone(misfit(self.fixed, {}))
 
     def test_a_fixed_label_fits_only_by_its_value(self) -> None:
-        self.assertIsNone(misfit(self.fixed, lease(requires={"os": "linux"})))
+        self.assertIsNone(misfit(self.fixed, {"os": "linux"}))
         self.assertEqual(
-            misfit(self.fixed, lease(requires={"os": "bsd"})),
+            misfit(self.fixed, {"os": "bsd"}),
             DoesNotFit(blueprint="linux", label="os", wanted="bsd", offered=("linux",)),
         )
 
     def test_a_choice_fits_by_each_of_its_values(self) -> None:
-        self.assertIsNone(misfit(self.fixed, lease(requires={"image": "trixie"})))
+        self.assertIsNone(misfit(self.fixed, {"image": "trixie"}))
         self.assertEqual(
-            misfit(self.fixed, lease(requires={"image": "sid"})),
+            misfit(self.fixed, {"image": "sid"}),
             DoesNotFit(
                 blueprint="linux", label="image", wanted="sid", offered=("bookworm", "trixie")
             ),
@@ -87,18 +87,18 @@ class TestFitting(SynchronousTestCase):
 
     def test_a_label_that_is_not_offered_never_fits(self) -> None:
         self.assertEqual(
-            misfit(self.fixed, lease(requires={"os": "linux", "gpu": "yes"})),
+            misfit(self.fixed, {"os": "linux", "gpu": "yes"}),
             DoesNotFit(blueprint="linux", label="gpu", wanted="yes", offered=()),
         )
 
     def test_the_first_requirement_by_name_is_told(self) -> None:
-        told = misfit(self.fixed, lease(requires={"z": "1", "gpu": "yes"}))
+        told = misfit(self.fixed, {"z": "1", "gpu": "yes"})
         assert told is not None
         self.assertEqual(told.label, "gpu")
 
     def test_a_fixed_label_wins_over_a_choice_of_the_same_name(self) -> None:
         both = blueprint(labels={"os": "linux"}, choices={"os": ("linux", "bsd")})
-        self.assertIsNotNone(misfit(both, lease(requires={"os": "bsd"})))
+        self.assertIsNotNone(misfit(both, {"os": "bsd"}))
         self.assertEqual(labels_to_build(both, {}), {"os": "linux"})
 
     def test_a_resource_meets_what_its_labels_say(self) -> None:

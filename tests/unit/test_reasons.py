@@ -8,10 +8,12 @@ from buildbot_drydock.reasons import (
     DoesNotFit,
     Full,
     Misconfigured,
+    NoHostInService,
     OutOfService,
     Probing,
     Reason,
     Reclaiming,
+    UnusableHost,
 )
 from buildbot_drydock.testing.builders import NOW
 
@@ -21,6 +23,29 @@ SENTENCES: list[tuple[Reason, str]] = [
     (
         Full(blueprint="linux", limit=3, leased=8, slots=8, ending=1),
         "linux is full: 8 of 8 slots leased, limit 3, 1 being torn down",
+    ),
+    (
+        Full(blueprint="lab", limit=3, leased=2, slots=2, ending=0, out_of_service=1),
+        "lab is full: 2 of 2 slots leased, limit 3, 1 out of service",
+    ),
+    (
+        NoHostInService(
+            blueprint="lab",
+            hosts=(
+                UnusableHost(name="a", why="is disabled by ana (disk swap)", until=NOW + 60),
+                UnusableHost(name="b", why="does not answer"),
+            ),
+        ),
+        "lab has no host in service that would fit: "
+        "a is disabled by ana (disk swap) for another 60 s; b does not answer",
+    ),
+    (
+        NoHostInService(
+            blueprint="lab",
+            hosts=tuple(UnusableHost(name=f"h{n}", why="sleeps") for n in range(8)),
+        ),
+        "lab has no host in service that would fit: "
+        "h0 sleeps; h1 sleeps; h2 sleeps; h3 sleeps; h4 sleeps; 3 others",
     ),
     (
         Booting(blueprint="linux", resource=7, since=NOW - 42, boot_timeout=900.0),
@@ -78,12 +103,12 @@ class TestReasons(SynchronousTestCase):
         self.assertEqual(
             FULL.data(),
             {"kind": "full", "blueprint": "linux", "limit": 3, "leased": 12, "slots": 12}
-            | {"ending": 0},
+            | {"ending": 0, "out_of_service": 0},
         )
 
     def test_data_can_be_written_as_json(self) -> None:
         for reason, _ in SENTENCES:
-            self.assertEqual(json.loads(json.dumps(reason.data()))["blueprint"], "linux")
+            self.assertEqual(json.loads(json.dumps(reason.data()))["blueprint"], reason.blueprint)
 
     def test_a_reason_without_a_sentence_is_a_hole(self) -> None:
         self.assertRaises(NotImplementedError, Reason(blueprint="linux").sentence, NOW)

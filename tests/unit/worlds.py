@@ -19,6 +19,7 @@ from buildbot_drydock.model import (
     Inventory,
     Lease,
     LeaseStatus,
+    ListedHost,
     Mode,
     Observed,
     Placement,
@@ -29,8 +30,10 @@ from buildbot_drydock.model import (
 from buildbot_drydock.testing.builders import (
     NOW,
     blueprint,
+    host_state,
     inventory,
     lease,
+    listed_host,
     observed,
     resource,
     state,
@@ -40,6 +43,14 @@ from buildbot_drydock.testing.builders import (
 T = TypeVar("T")
 
 IMAGES = ("bookworm", "trixie")
+HOSTS = ("h1", "h2", "h3", "h4")
+HOST_STATES = (
+    host_state(),
+    host_state(at_once=True),
+    host_state(mode_until=NOW + 5),
+    host_state(mode_until=NOW - 1),
+    host_state(mode=Mode.ENABLED),
+)
 CALLS = (
     None,
     None,
@@ -80,21 +91,37 @@ def worlds() -> st.SearchStrategy[World]:
 def world_of(seed: int) -> World:
     pick = _Draw(seed)
     blueprints = [_blueprint(pick, name) for name in "abc"[: pick.whole(1, 3)]]
-    resources = [
-        _resource(pick, number, pick.one_of(*blueprints)) for number in range(1, pick.whole(1, 7))
-    ]
+    resources = _resources(pick, blueprints)
     leases = _leases_on(pick, blueprints, resources)
     leases += [_waiting(pick, len(leases) + number) for number in range(1, pick.whole(1, 6))]
     given = world(*blueprints, resources=resources, leases=leases, master=1)
     inventories = {
         each.name: _inventory(pick, each, resources) for each in blueprints if pick.whole(0, 9)
     }
-    return replace(given, inventories=inventories, calls=_calls(pick, given))
+    states = {name: pick.one_of(*HOST_STATES) for name in HOSTS if pick.whole(0, 1)}
+    return replace(
+        given,
+        inventories=inventories,
+        calls=_calls(pick, given),
+        hosts={name: replace(each, name=name) for name, each in states.items()},
+    )
+
+
+def _host(pick: _Draw, name: str) -> ListedHost:
+    return listed_host(
+        name,
+        labels=pick.one_of({}, {"image": pick.one_of(*IMAGES)}),
+        slots=pick.whole(1, 3),
+        disabled=pick.one_of("", "", "", "its fan is loud"),
+        unavailable=pick.one_of("", "", "", "does not answer"),
+    )
 
 
 def _blueprint(pick: _Draw, name: str) -> Blueprint:
+    hosts = None if pick.whole(0, 2) else [_host(pick, each) for each in HOSTS]
     return blueprint(
         name,
+        hosts=None if hosts is None else tuple(hosts[: pick.whole(1, len(HOSTS))]),
         limit=pick.whole(1, 4),
         leases_per_resource=pick.whole(1, 3),
         choices=pick.one_of({}, {"image": IMAGES}),
@@ -109,6 +136,23 @@ def _blueprint(pick: _Draw, name: str) -> Blueprint:
         retired=pick.one_of(False, False, False, True),
         state=pick.one_of(*STATES),
     )
+
+
+def _resources(pick: _Draw, blueprints: list[Blueprint]) -> list[Resource]:
+    """No two resources are one listed host, and some are one that is listed no longer."""
+    resources: list[Resource] = []
+    unused = [*HOSTS, "unlisted"]
+    for number in range(1, pick.whole(1, 7)):
+        of = pick.one_of(*blueprints)
+        row = _resource(pick, number, of)
+        if of.hosts is not None and unused:
+            name = unused.pop(pick.whole(0, len(unused) - 1))
+            labels = next((each.labels for each in of.hosts if each.name == name), {})
+            row = replace(row, host=name, labels=labels)
+        elif of.hosts is not None:
+            continue
+        resources.append(row)
+    return resources
 
 
 def _resource(pick: _Draw, number: int, of: Blueprint) -> Resource:
