@@ -7,6 +7,7 @@ workers do, and goes on serving them until the last one has given its lease back
 from __future__ import annotations
 
 import gc
+import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
@@ -25,13 +26,15 @@ from buildbot_drydock.calls import CallLog
 from buildbot_drydock.controller import Controller
 from buildbot_drydock.crew import Crew, Holder
 from buildbot_drydock.errors import HostUnreachable
+from buildbot_drydock.events import Event
 from buildbot_drydock.executor import Executor
-from buildbot_drydock.interfaces import Host, Provider
+from buildbot_drydock.interfaces import Closes, Host, ListsHosts, Provider
 from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
+from buildbot_drydock.maintenance import Maintenance
 from buildbot_drydock.model import Blueprint, Lease, Resource, World
 from buildbot_drydock.offers import Offers
 from buildbot_drydock.planner import Plan, plan
@@ -53,8 +56,8 @@ TOKEN_BYTES: Final = 8
 class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
-    Public are ``leases``, ``store``, ``controller``, ``crew``, ``attempts`` and what is documented
-    below.
+    Public are ``leases``, ``maintenance``, ``store``, ``controller``, ``crew``, ``attempts`` and
+    what is documented below.
     """
 
     name = "drydock"
@@ -89,6 +92,7 @@ class DrydockService(BuildbotService):
         for name, new in wanted.items():
             # A provider that is as it was keeps its memory.
             if new != (self._definitions.get(name) or self._retired.get(name)):
+                self._close_in_background(name)
                 self._providers[name] = new.provider(self._surroundings)
             self._retired.pop(name, None)
         self._definitions = wanted
@@ -102,12 +106,19 @@ class DrydockService(BuildbotService):
     def blueprints(self, now: float) -> Sequence[Blueprint]:
         """Return what is configured at *now*, and what only has to let go of what it has."""
         return [
-            *(each.blueprint(now) for each in self._definitions.values()),
+            *(self._blueprint(each, now) for each in self._definitions.values()),
             *(
-                replace(each.blueprint(now), retired=True, min_ready=0)
+                replace(self._blueprint(each, now), retired=True, min_ready=0)
                 for each in self._retired.values()
             ),
         ]
+
+    def _blueprint(self, definition: Definition, now: float) -> Blueprint:
+        blueprint = definition.blueprint(now)
+        provider = self._providers[definition.name]
+        if not isinstance(provider, ListsHosts):
+            return blueprint
+        return replace(blueprint, hosts=tuple(provider.listed()))
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -128,6 +139,9 @@ class DrydockService(BuildbotService):
             basedir=self.master.basedir,
             thread_pool=self._threads,
             uniform=self._uniform,
+            installation=_installation(self._secret),
+            wake=self.wake,
+            report=self._report,
         )
         self._wire(pool)
         await super().startService()
@@ -143,6 +157,7 @@ class DrydockService(BuildbotService):
         self._closers += [
             consumer.stopConsuming,
             lambda: self._renewing.stop(),
+            lambda: Deferred.fromCoroutine(self._close_providers()),
             self._calls.abandon,
             self._loop.stop,
         ]
@@ -169,6 +184,7 @@ class DrydockService(BuildbotService):
             wake=self.wake,
             lease_changed=self.leases.lease_changed,
         )
+        self.maintenance = Maintenance(self.store, clock, self.wake)
         executor = Executor(
             self.store,
             self._calls,
@@ -245,12 +261,40 @@ class DrydockService(BuildbotService):
         in_use = {resource.blueprint for resource in world.resources}
         for name in self._retired.keys() - in_use:
             del self._retired[name]
-            del self._providers[name]
+            self._close_in_background(name)
         assert self._offers is not None
         self.crew.see(world, self.controller.plan, self._offers)
 
     async def _in_planning_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await deferToThreadPool(self._reactor, self._planning, function, *arguments)
+
+    # --- providers ---------------------------------------------------------------------------
+
+    def _report(self, blueprint: str, event: Event) -> None:
+        """Store an event of a provider."""
+        recorded = Deferred.fromCoroutine(self.store.record(event, blueprint=blueprint))
+        recorded.addErrback(
+            lambda failure: self.log.failure("an event of {name} was lost", failure, name=blueprint)
+        )
+
+    def _close_in_background(self, name: str) -> None:
+        """Forget a provider, if there is one."""
+        provider = self._providers.pop(name, None)
+        if provider is not None:
+            Deferred.fromCoroutine(self._close_provider(name, provider))
+
+    async def _close_providers(self) -> None:
+        for name, provider in self._providers.items():
+            await self._close_provider(name, provider)
+
+    async def _close_provider(self, name: str, provider: Provider) -> None:
+        if not isinstance(provider, Closes):
+            return
+        try:
+            closing = Deferred.fromCoroutine(provider.close())
+            await closing.addTimeout(THREAD_SECONDS, self._reactor)
+        except Exception:  # noqa: BLE001 - it is a provider's own, and nothing depends on it
+            self.log.failure("blueprint {name} could not be closed", name=name)
 
     # --- what workers use --------------------------------------------------------------------
 
@@ -337,6 +381,11 @@ def spare_what_stays() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def _installation(secret: str) -> str:
+    """Return a name for what shares a secret, from which the secret can't be told."""
+    return hashlib.sha256(f"installation:{secret}".encode()).hexdigest()[:16]
 
 
 def _plan_and_forecast(world: World) -> tuple[Plan, Offers]:

@@ -28,7 +28,7 @@ LAYERS = {
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
-    "leases": ("leases",),
+    "leases": ("leases", "maintenance"),
     "store": ("store",),
     "remote": ("remote",),
     "latent": ("latent",),
@@ -77,7 +77,9 @@ CHANGING_VERBS = {
     "change_host",
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
-CHANGE_ROWS = ("executor", "provider_calls", "launches", "leases", "store", "testing")
+CHANGE_ROWS = (
+    *("executor", "provider_calls", "launches", "leases", "maintenance", "store", "testing"),
+)
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
 CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")

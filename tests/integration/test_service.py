@@ -14,8 +14,12 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_drydock import buildbot_hooks
 from buildbot_drydock import service as service_module
 from buildbot_drydock.errors import DatabaseTooNew, HostUnreachable
+from buildbot_drydock.events import HostReturned
 from buildbot_drydock.latent.attempts import MOST_REQUESTS, Attempts
-from buildbot_drydock.model import LeaseStatus, ResourceStatus
+from buildbot_drydock.latent.definition import Surroundings
+from buildbot_drydock.latent.synthetic import SyntheticCloud, SyntheticPool, SyntheticProvider
+from buildbot_drydock.model import LeaseStatus, ListedHost, ResourceStatus
+from tests.integration import masters
 from tests.integration.masters import DrydockMasterTestCase
 
 
@@ -183,6 +187,111 @@ class ReconfigurationTests(Case):
         self.assertEqual([list(tags) for tags in cloud.tags().values()], [[]])
         self.assertFalse(service._loop._started)
         await self.stop()
+
+
+class HostsProvider(SyntheticProvider):
+    """Synthetic hosts that are on a list, and something to be closed."""
+
+    names = ("a", "b")
+    closed = False
+
+    def listed(self) -> list[ListedHost]:
+        return [ListedHost(name=name) for name in self.names]
+
+    async def close(self) -> None:
+        self.closed = True
+        if self.names == ("broken",):
+            raise RuntimeError("it cannot be closed")
+
+
+class HostsPool(SyntheticPool):
+    provider_class = HostsProvider
+
+    def provider(self, surroundings: Surroundings) -> HostsProvider:
+        self.surroundings = surroundings
+        return HostsProvider(SyntheticCloud(surroundings.reactor), self.name)
+
+
+class ListedHostsTests(Case):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(masters, "SyntheticPool", HostsPool)
+
+    @property
+    def provider(self) -> HostsProvider:
+        provider = self.service._providers["linux"]
+        assert isinstance(provider, HostsProvider)
+        return provider
+
+    async def test_a_build_takes_the_first_host_and_a_disabled_one_is_passed_over(self) -> None:
+        await self.start()
+        await self.service.maintenance.disable_host("a", actor="ana")
+        await self.request_build()
+        (resource,) = (await self.rows()).resources
+        self.assertEqual(resource.host, "b")
+        self.assertRegex(resource.token, "^drydock-[0-9a-f]+@b$")
+        self.assertIn("host(b)", resource.locks)
+        await self.stop_build()
+        await self.stop()
+
+    async def test_the_list_is_asked_for_at_each_turn(self) -> None:
+        await self.start()
+        self.provider.names = ("c",)
+        await self.request_build()
+        self.assertEqual([each.host for each in (await self.rows()).resources], ["c"])
+        await self.stop_build()
+        await self.stop()
+
+    async def test_a_provider_is_closed_when_it_is_replaced_and_when_the_master_stops(
+        self,
+    ) -> None:
+        await self.start()
+        first = self.provider
+        self.blueprint["limit"] = 7
+        await self.reconfigure()
+        second = self.provider
+        self.assertEqual((first.closed, second.closed), (True, False))
+        await self.stop()
+        self.assertTrue(second.closed)
+
+    async def test_a_provider_of_a_blueprint_that_left_is_closed_once_it_has_let_go(self) -> None:
+        await self.start()
+        await self.idle()
+        provider = self.provider
+        self.blueprint_name = "other"
+        await self.reconfigure()
+        self.assertFalse(provider.closed)
+        await self.advance(800)
+        self.assertTrue(provider.closed)
+        await self.stop()
+
+    async def test_one_that_cannot_be_closed_holds_nothing_up(self) -> None:
+        await self.start()
+        self.provider.names = ("broken",)
+        await self.stop()
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    async def test_what_a_provider_reports_is_stored_with_its_blueprint(self) -> None:
+        await self.start()
+        surroundings = self.service._definitions["linux"].surroundings  # type: ignore[attr-defined]
+        reported = HostReturned(host="a", seconds=3.0)
+        surroundings.report("linux", reported)
+        await self.settle()
+        (stored,) = [e for e in await self.service.store.events() if e.event == reported]
+        self.assertEqual(stored.blueprint, "linux")
+        await self.stop()
+
+    async def test_an_installation_keeps_its_name_and_does_not_tell_its_secret(self) -> None:
+        names = []
+        for _ in range(2):
+            await self.start()
+            surroundings = self.service._definitions["linux"].surroundings  # type: ignore[attr-defined]
+            names.append(surroundings.installation)
+            secret = self.service._secret
+            await self.stop()
+        self.assertEqual(names[0], names[1])
+        self.assertRegex(names[0], "^[0-9a-f]{16}$")
+        self.assertNotIn(names[0], secret)
 
 
 class LoopTests(Case):
