@@ -36,7 +36,6 @@ from buildbot_drydock.policy import (
     keeper,
 )
 
-
 _LEAVING = (ResourceEvent.BREAK, ResourceEvent.RELEASE)
 
 
