@@ -41,7 +41,7 @@ test: $(READY_TO_TEST)  ## run the tests that need no servers
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
-	scripts/with_databases.sh $(BIN)/python -m pytest tests
+	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(BIN)/python -m pytest tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture

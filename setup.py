@@ -9,9 +9,10 @@ README = Path(__file__).parent / "README.md"
 # What a user's master.cfg can do with it.
 AWS = ["boto3>=1.34"]
 KUBERNETES = ["kubernetes>=29"]
+SSH = ["asyncssh>=2.17"]
 
 # What `make run` adds to that: a web page and a worker on the same machine.
-RUN = ["buildbot-www>=4.3", "buildbot-worker>=4.3"]
+RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
 
 TEST = [
     *RUN,
@@ -66,6 +67,7 @@ setup(
     extras_require={
         "aws": AWS,
         "kubernetes": KUBERNETES,
+        "ssh": SSH,
         "run": RUN,
         "test": TEST,
         "lint": LINT,

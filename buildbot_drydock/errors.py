@@ -69,7 +69,14 @@ class HostError(DrydockError):
 
 
 class HostUnreachable(HostError):
-    """The host does not answer."""
+    """The host does not answer, or not as it should.
+
+    ``phase`` is how far it got, such as "logging in"; empty if that is not known.
+    """
+
+    def __init__(self, message: str, *, phase: str = "") -> None:
+        super().__init__(message)
+        self.phase = phase
 
 
 class CommandTimedOut(HostError):

@@ -68,6 +68,8 @@ KNOWN_TO = {
     "buildbot": {"buildbot", "testing"},
     "sqlalchemy": {"store", "testing"},
     "alembic": {"store", "testing"},
+    "asyncssh": {"remote", "testing"},
+    "asyncio": {"remote", "testing"},
 }
 
 # Calls that only some modules make. Verbs that others use as well (a table is created, a lock

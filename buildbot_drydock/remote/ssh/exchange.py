@@ -1,0 +1,216 @@
+"""One script on the machine, over one channel: what is sent, what comes back, within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from buildbot_drydock.errors import CommandTimedOut
+from buildbot_drydock.interfaces import Completed
+from buildbot_drydock.remote.ssh.access import Access
+from buildbot_drydock.remote.ssh.failures import connection_lost, no_session, shell_did_not_run
+from buildbot_drydock.remote.ssh.library import asyncssh
+from buildbot_drydock.remote.ssh.scripts import READY
+
+_SHOWN_BYTES: Final = 500  # of the last output, in an error
+_ENDING_SECONDS: Final = 5.0  # how long a killed command may take to end
+UNNAMED_SIGNAL: Final = 255  # SSH has names for a few signals only
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A script to be run.
+
+    *farewell* is what the script is sent to end what it has started, when the call is cancelled or
+    runs into a limit.
+    """
+
+    shown: str  # for messages
+    line: str  # for the login shell
+    content: bytes  # for the script's standard input
+    timeout: float  # seconds
+    idle_timeout: float | None = None
+    farewell: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """How a script ended. What it wrote before it was ready is complaints, or a login's noise."""
+
+    ready: bool
+    completed: Completed
+    complaint: bytes
+
+
+async def exchange(
+    connection: asyncssh.SSHClientConnection, access: Access, request: Request
+) -> Answer:
+    """Run a script over a channel of its own.
+
+    Raises ``CommandTimedOut``, and ``HostUnreachable`` for a script whose end is not known.
+    """
+    session = _Exchange(access, request)
+    opening = asyncio.ensure_future(
+        connection.create_session(lambda: session, request.line, encoding=None)
+    )
+    # Not cancelled with the call: a channel that opens later has to be closed again.
+    opening.add_done_callback(session.opened)
+    try:
+        return await session.answer
+    finally:
+        await session.end()
+
+
+class _Stream:
+    """One output of the script."""
+
+    def __init__(self) -> None:
+        self.before = b""
+        self.ready = False
+        self.after: list[bytes] = []
+
+    def feed(self, data: bytes) -> bytes:
+        """Take output; return what of it came after the script was ready."""
+        if not self.ready:
+            self.before += data
+            self.before, mark, data = self.before.partition(READY)
+            self.ready = bool(mark)
+        if data:
+            self.after.append(data)
+        return data
+
+
+class _Exchange(asyncssh.SSHClientSession[bytes]):
+    """The script while it runs."""
+
+    def __init__(self, access: Access, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        self.answer: asyncio.Future[Answer] = loop.create_future()
+        self._access = access
+        self._request = request
+        self._channel: Any = None
+        self._closed = asyncio.Event()
+        self._out, self._err = _Stream(), _Stream()
+        self._last_output = b""
+        self._exit_code: int | None = None
+        self._timer = loop.call_later(
+            request.timeout,
+            self._run_into,
+            f"it took longer than {request.timeout:g} s (its timeout)",
+        )
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._wait_for_output()
+
+    # --- called by the library ---------------------------------------------------------------
+
+    def data_received(self, data: bytes, datatype: int | None) -> None:
+        self._wait_for_output()
+        data = (self._out if datatype is None else self._err).feed(data)
+        self._last_output = (self._last_output + data)[-_SHOWN_BYTES:]
+
+    def exit_status_received(self, status: int) -> None:
+        self._exit_code = status
+
+    def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
+        self._exit_code = -_signal_number(signal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closed.set()
+        if self.answer.done():
+            return
+        if exc is not None or self._exit_code is None:
+            self.answer.set_exception(connection_lost(self._access, exc))
+        else:
+            self.answer.set_result(self._answer(self._exit_code))
+
+    def opened(self, opening: asyncio.Future[tuple[Any, Any]]) -> None:
+        """Send what is to be sent; or close the channel, if nobody waits for it any more."""
+        if opening.cancelled():
+            self._closed.set()
+        elif (error := opening.exception()) is not None:
+            self._closed.set()
+            if not self.answer.done():
+                self.answer.set_exception(no_session(self._access, error))
+        else:
+            self._channel, _ = opening.result()
+            if self.answer.done():
+                self._channel.close()
+            else:
+                self._channel.write(self._request.content)
+
+    # --- limits ------------------------------------------------------------------------------
+
+    async def end(self) -> None:
+        """Leave nothing running: for a call that is over, however it came to that."""
+        self._stop_timers()
+        if not self.answer.done():
+            self.answer.cancel()
+        if self._channel is None or self._closed.is_set():
+            return
+        if self._request.farewell and self._exit_code is None:
+            self._channel.write(self._request.farewell)
+            self._channel.write_eof()
+            await _at_most(_ENDING_SECONDS, self._closed)
+        self._channel.close()
+        await _at_most(_ENDING_SECONDS, self._closed)
+
+    def _run_into(self, limit: str) -> None:
+        self._stop_timers()
+        if self.answer.done():
+            return
+        shown = self._last_output.decode(errors="replace").strip()
+        said = f"its last output was: {shown}" if shown else "it had written nothing"
+        self.answer.set_exception(
+            CommandTimedOut(
+                f"the command {self._request.shown} on {self._access.shown} was ended, "
+                f"as {limit}; {said}"
+            )
+        )
+
+    def _wait_for_output(self) -> None:
+        limit = self._request.idle_timeout
+        if limit is None or self.answer.done():
+            return
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        self._idle_timer = asyncio.get_running_loop().call_later(
+            limit, self._run_into, f"it wrote nothing for {limit:g} s (its idle_timeout)"
+        )
+
+    def _stop_timers(self) -> None:
+        self._timer.cancel()
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+
+    def _answer(self, exit_code: int) -> Answer:
+        return Answer(
+            ready=self._out.ready,
+            completed=Completed(
+                exit_code=exit_code,
+                stdout=b"".join(self._out.after),
+                stderr=b"".join(self._err.after),
+            ),
+            complaint=b"".join([self._err.before, *self._err.after]) or self._out.before,
+        )
+
+
+def require_shell(access: Access, answer: Answer, known: Callable[[int], bool]) -> None:
+    """Raise ``HostUnreachable`` if the script never ran, as its exit code is not one of its own."""
+    if not answer.ready and not known(answer.completed.exit_code):
+        raise shell_did_not_run(access, answer.completed.exit_code, answer.complaint)
+
+
+async def _at_most(seconds: float, event: asyncio.Event) -> None:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+
+
+def _signal_number(name: str) -> int:
+    try:
+        return int(signal.Signals[f"SIG{name}"])
+    except KeyError:
+        return UNNAMED_SIGNAL

@@ -1,0 +1,250 @@
+"""The scripts that start, find and end processes by a mark in their environment.
+
+Where there is ``/proc``, one ``grep`` looks through all environments. Elsewhere ``ps`` shows them;
+macOS hides those of its own programs, such as ``/bin/sleep``, but not those of others.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from buildbot_drydock.remote.ssh.scripts import _BEGIN, _ENTER
+
+# The environment ends each variable with a null character, so a mark is matched as a whole. A first
+# look is without them, as not every grep can do that; it is the only one if nothing bears the mark.
+_FIND: Final = r"""
+drydock_proc() {
+    [ -z "${drydock_without_proc-}" ] && [ -r /proc/self/environ ]
+}
+drydock_bearers() {
+    drydock_files=$(LC_ALL=C grep -slF -e "$drydock_mark" /proc/[0-9]*/environ)
+    [ -n "$drydock_files" ] || return 0
+    drydock_exact=$(LC_ALL=C grep -slzxF -e "$drydock_mark" $drydock_files 2>/dev/null)
+    if [ -z "$drydock_exact" ]; then
+        for drydock_file in $drydock_files; do
+            if tr '\000' '\n' 2>/dev/null <"$drydock_file" | grep -qxF -e "$drydock_mark"; then
+                drydock_exact="$drydock_exact $drydock_file"
+            fi
+        done
+    fi
+    for drydock_file in $drydock_exact; do
+        drydock_file=${drydock_file#/proc/}
+        printf '%s ' "${drydock_file%/environ}"
+    done
+} 2>/dev/null
+
+# One line per process: its number, parent, group, session, state, start, and whether it bears the
+# mark. A start tells a process from a later one of the same number; ps has none that is short.
+drydock_table_of_proc() {
+    cat /proc/[0-9]*/stat 2>/dev/null | drydock_bearing=$1 awk '
+        BEGIN { count = split(ENVIRON["drydock_bearing"], each, " ")
+                for (i = 1; i <= count; i++) bears[each[i]] = 1 }
+        /^[0-9]+ \(.*\) / {
+            number = $1
+            sub(/^.*\) /, "")
+            print number, $2, $3, $4, $1, $20, (number in bears) + 0
+        }'
+}
+drydock_table_of_ps() {
+    case $(uname) in
+        Darwin) ps -axEww -o pid=,ppid=,pgid=,stat=,command= ;;
+        *) ps axeww -o pid=,ppid=,pgid=,stat=,args= ;;
+    esac | drydock_sought=$drydock_mark awk '
+        { print $1, $2, $3, 0, substr($4, 1, 1), 0,
+            (index($0 " ", " " ENVIRON["drydock_sought"] " ") > 0) + 0 }'
+}
+
+# Bearers, those known from an earlier look, all that descend from them, and the sessions they lead
+# or were left in; but never this script or what it descends from. NUMBER:START:LEADS for each.
+drydock_closure() {
+    drydock_known=$1 drydock_self=$$ awk '
+        { parent[$1] = $2; group[$1] = $3; session[$1] = $4; state[$1] = $5; start[$1] = $6
+          if ($7) marked[$1] = 1 }
+        function add(process) {
+            if (process in found || process in spared || !(process in parent)) return
+            found[process] = 1; changed = 1
+        }
+        END {
+            for (p = ENVIRON["drydock_self"]; p > 0 && !(p in spared); p = parent[p]) {
+                spared[p] = 1; sessions_spared[session[p]] = 1
+            }
+            count = split(ENVIRON["drydock_known"], known, " ")
+            for (i = 1; i <= count; i++) {
+                split(known[i], one, ":")
+                if ((one[1] in start) && start[one[1]] == one[2]) marked[one[1]] = 1
+            }
+            for (p in marked) if (p > 1) add(p)
+            while (changed) {
+                changed = 0
+                split("", led)
+                for (p in found) {
+                    s = session[p]
+                    if (s > 0 && !(s in sessions_spared) && ((s in found) || !(s in parent)))
+                        led[s] = 1
+                }
+                for (p in parent) if ((parent[p] in found) || (session[p] in led)) add(p)
+            }
+            for (p in found) if (state[p] !~ /[ZXx]/)
+                printf "%s:%s:%s ", p, start[p], (group[p] == p) + 0
+        }'
+}
+drydock_look() {
+    if drydock_proc; then
+        drydock_bearing=$(drydock_bearers)
+        if [ -z "$drydock_bearing$drydock_left" ]; then return; fi
+        drydock_left=$(drydock_table_of_proc "$drydock_bearing" | drydock_closure "$drydock_left")
+    else
+        drydock_left=$(drydock_table_of_ps | drydock_closure "$drydock_left")
+    fi
+}
+drydock_runs() {
+    if drydock_proc; then
+        [ -n "$(drydock_bearers)" ]
+    else
+        drydock_left=
+        drydock_look
+        [ -n "$drydock_left" ]
+    fi
+}
+"""
+
+RUNNING: Final = (
+    _BEGIN
+    + _FIND
+    + r"""
+if drydock_runs; then drydock_found=yes; else drydock_found=no; fi
+drydock_ready
+echo "$drydock_found"
+"""
+)
+
+# A pause is a twentieth of a second, and a look takes its time as well.
+STOP: Final = (
+    _BEGIN
+    + _FIND
+    + r"""
+drydock_signal() {
+    drydock_leaders=
+    drydock_all=
+    for drydock_each in $drydock_left; do
+        drydock_all="$drydock_all ${drydock_each%%:*}"
+        case $drydock_each in *:1) drydock_leaders="$drydock_leaders ${drydock_each%%:*}" ;; esac
+    done
+    if [ "$1" = TERM ]; then drydock_all=${drydock_leaders:-$drydock_all}; fi
+    kill -s "$1" $drydock_all 2>/dev/null
+}
+drydock_wait() {
+    drydock_turns=$1
+    while drydock_look; [ -n "$drydock_left" ] && [ "$drydock_turns" -gt 0 ]; do
+        drydock_turns=$((drydock_turns - 1))
+        drydock_pause
+    done
+}
+drydock_left=
+drydock_look
+if [ -n "$drydock_left" ]; then
+    drydock_signal TERM
+    drydock_wait "$drydock_grace"
+    drydock_kills=100
+    while [ -n "$drydock_left" ] && [ "$drydock_kills" -gt 0 ]; do
+        drydock_kills=$((drydock_kills - 1))
+        drydock_signal KILL
+        drydock_wait 2
+    done
+fi
+if [ -n "$drydock_left" ]; then
+    drydock_numbers=
+    for drydock_each in $drydock_left; do
+        drydock_numbers="$drydock_numbers${drydock_numbers:+, }${drydock_each%%:*}"
+    done
+    drydock_fail 98 "processes $drydock_numbers, marked $drydock_mark, are still there after they \
+were killed; look for what they wait for, such as a file server that does not answer"
+fi
+drydock_ready
+"""
+)
+
+_LOCK_NAME: Final = ".drydock-start.lock"
+
+# The lock makes a look and a start one step. With flock, what is started holds it as well, until it
+# bears its mark, so whoever dies in between leaves no gap. Without, the lock is a link that names
+# its holder, and one whose holder is gone is taken away under a second lock.
+_LOCK: Final = r"""
+drydock_busy() {
+    drydock_turns=$((drydock_turns + 1))
+    [ "$drydock_turns" -lt 200 ] || drydock_fail 98 "another process has held \
+$drydock_directory/.drydock-start.lock for too long; see whether a master hangs, or remove it"
+    drydock_pause
+}
+drydock_lock_by_link() {
+    drydock_lock=.drydock-start.link
+    until ln -s "$$" "$drydock_lock" 2>/dev/null; do
+        drydock_holder=$(readlink "$drydock_lock")
+        if [ -n "$drydock_holder" ] && ! kill -s 0 "$drydock_holder" 2>/dev/null &&
+            ln -s "$$" "$drydock_lock.old" 2>/dev/null; then
+            [ "$(readlink "$drydock_lock")" != "$drydock_holder" ] || rm -f "$drydock_lock"
+            rm -f "$drydock_lock.old"
+        else
+            drydock_busy
+        fi
+    done
+    trap 'rm -f "$drydock_lock"' EXIT
+    trap 'exit 98' HUP INT TERM PIPE
+}
+drydock_turns=0
+drydock_umask=$(umask)
+umask 077
+if [ -z "${drydock_without_flock-}" ] && command -v flock >/dev/null 2>&1; then
+    true >>.drydock-start.lock || exit 98
+    exec 9>>.drydock-start.lock
+    until flock -n 9; do drydock_busy; done
+else
+    drydock_lock_by_link
+    exec 9>/dev/null
+fi
+"""
+
+# Whoever gave up waiting has closed the channel: then saying that all is ready ends the script,
+# before it starts what nobody expects any more. The start is over when what was started bears its
+# mark: only then does it let go of the pipe that the script waits at.
+START: Final = (
+    _BEGIN
+    + _ENTER
+    + _FIND
+    + _LOCK
+    + r"""
+drydock_left=
+if drydock_runs; then
+    drydock_ready
+    exit 0
+fi
+"""
+    + r"""
+if [ -n "$drydock_cwd" ]; then
+    cd -- "$drydock_cwd" 2>/dev/null ||
+        drydock_fail 98 "the working directory $drydock_cwd does not exist in $drydock_directory"
+fi
+if [ -n "$drydock_log" ]; then
+    (umask "$drydock_umask" && mkdir -p -- "$drydock_log_directory") || exit 98
+    true >>"$drydock_log" || exit 98
+else
+    drydock_log=/dev/null
+fi
+umask "$drydock_umask"
+drydock_session=$(command -v setsid)
+drydock_ready || exit 98
+drydock_said=$(
+    eval "$drydock_environment"
+    command -v "$1" >/dev/null || { echo "$1: not found" >&2; exit 98; }
+    [ -n "$drydock_session" ] || set -m 2>/dev/null
+    $drydock_session /bin/sh -c '
+        drydock_log=$1
+        shift
+        exec </dev/null >>"$drydock_log" 2>&1 9>&-
+        unset drydock_log
+        exec "$@"
+    ' drydock "$drydock_log" "$@" 2>&1 &
+) || exit 98
+[ -z "$drydock_said" ] || drydock_fail 98 "$drydock_said"
+"""
+)
