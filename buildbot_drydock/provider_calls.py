@@ -76,17 +76,26 @@ class ProviderCalls:
 
         Those about resources and leases that are no more; and those about active ones, which have
         led to what they were made for. So what is left is little, however many hosts there are. A
-        call on a stray host is remembered while that is listed: nothing else tells of it.
+        call on a stray host is remembered while that is listed, and one on an active resource
+        while that is not: nothing else tells of them.
         """
         ended = self._calls.ended()
         if not ended:
             return
-        tokens = {row.token for row in resources if row.status is not ResourceStatus.ACTIVE}
+        tokens = {
+            row.token
+            for row in resources
+            if row.status is not ResourceStatus.ACTIVE or not self._lists(row)
+        }
         tags = {row.tag for row in leases if row.status is not LeaseStatus.ACTIVE}
         known = tokens | tags
         self._calls.forget(
             key for key in ended if key.subject not in known and not self._lists_stray(key)
         )
+
+    def _lists(self, resource: Resource) -> bool:
+        inventory = self._inventories.get(resource.blueprint)
+        return inventory is not None and resource.token in inventory.hosts
 
     def _lists_stray(self, key: CallKey) -> bool:
         if key.verb != "destroy-stray" or key.blueprint not in self._inventories:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from buildbot_drydock.actions import Action, ListHosts
-from buildbot_drydock.model import Blueprint, ResourceStatus
+from buildbot_drydock.model import Blueprint, Resource, ResourceStatus
 from buildbot_drydock.planner.survey import ENDED, Survey
 
 # A provider that was just told something is asked this much sooner than by its poll interval.
@@ -22,11 +22,20 @@ def refresh_listings(survey: Survey) -> Iterator[Action]:
             yield ListHosts(blueprint.name)
 
 
+def _is_asked_for(survey: Survey, resource: Resource) -> bool:
+    """Tell whether a host is to appear; an active one may have to, if it is a listed host."""
+    if resource.status is ResourceStatus.PENDING:
+        return True
+    inventory = survey.inventory(resource.blueprint)
+    active = resource.status is ResourceStatus.ACTIVE
+    return active and bool(resource.host) and resource.token not in inventory.hosts
+
+
 def _due(survey: Survey, blueprint: Blueprint) -> float:
     asked_at = survey.inventory(blueprint.name).asked_at
     expecting = False
     for resource in survey.of_blueprint[blueprint.name]:
-        if resource.status is ResourceStatus.PENDING:
+        if _is_asked_for(survey, resource):
             changed = survey.call("create", blueprint.name, resource.token).succeeded_at
         elif resource.status in ENDED:
             changed = survey.call("destroy", blueprint.name, resource.token).succeeded_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeVar
 
 from buildbot_drydock import slotlocks
@@ -18,15 +18,17 @@ class Unsafe(AssertionError):
 
 
 def nothing_is_taken_twice(rows: Rows) -> None:
-    """One lease a slot, one resource a place, one living row a token."""
+    """One lease a slot, one resource a place and a listed host, one living row a token."""
     _unique("slot", ((i.resource, i.slot) for i in rows.leases if i.resource is not None))
     _unique("place", ((r.blueprint, r.place) for r in rows.resources))
+    _unique("host", (r.host for r in rows.resources if r.host))
     _unique("token", (r.token for r in rows.resources))
 
 
 def locks_say_what_rows_say(rows: Rows, locks: Mapping[str, str]) -> None:
     """Whatever is held has its slot lock, and no slot lock outlives its owner."""
     expected = {slotlocks.place(r.blueprint, r.place): f"resource/{r.id}" for r in rows.resources}
+    expected |= {slotlocks.host(r.host): f"resource/{r.id}" for r in rows.resources if r.host}
     for lease in rows.leases:
         if lease.resource is not None and lease.slot is not None:
             expected[slotlocks.slot(lease.resource, lease.slot)] = f"lease/{lease.id}"
@@ -53,6 +55,21 @@ def leases_hold_what_their_status_says(rows: Rows) -> None:
                 raise Unsafe(f"a lease holds a slot on nothing: {lease}")
             if resources[lease.resource].status is ResourceStatus.PENDING:
                 raise Unsafe(f"a lease holds a slot on a host that does not answer yet: {lease}")
+
+
+def no_lease_begins_on(
+    rows: Rows, disabled: Collection[str], before: Mapping[int, int | None]
+) -> None:
+    """From the moment a listed host is disabled, no lease gets a slot on it.
+
+    *before* are the resources of the leases there were a moment ago.
+    """
+    resources = {r.id: r for r in rows.resources}
+    for lease in rows.leases:
+        resource = resources.get(lease.resource or 0)
+        begins = lease.resource is not None and before.get(lease.id) is None
+        if begins and resource is not None and resource.host in disabled:
+            raise Unsafe(f"a lease begins on a disabled host: {lease}")
 
 
 def hosts_were_written_down_first(cloud: SyntheticCloud, ever_seen: Iterable[str]) -> None:

@@ -38,6 +38,7 @@ from buildbot_drydock.latent.synthetic import (
 from buildbot_drydock.model import (
     Blueprint,
     BlueprintState,
+    HostState,
     Labels,
     LeaseStatus,
     Mode,
@@ -47,6 +48,13 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.store.memory import MemoryStore
 from buildbot_drydock.testing import checks
+from buildbot_drydock.testing.simulated_hosts import (
+    HOST_NAMES,
+    ListedSyntheticProvider,
+    mended,
+    shaken,
+    some_hosts,
+)
 from buildbot_drydock.testing.simulated_master import SimulatedMaster
 
 T = TypeVar("T")
@@ -88,6 +96,7 @@ class Simulation:
         self.broken_rules: list[checks.Unsafe] = []
         self.unanswered: list[Deferred[None]] = []
         self.open_leases: dict[int, int | None] = {}  # living lease -> its resource
+        self.disabled_hosts: set[str] = set()
 
     # --- what this seed's world is like --------------------------------------------------------
 
@@ -118,6 +127,7 @@ class Simulation:
             failure_budget=pick([2, 5]),
             prepares=pick([False, True]),
             vacates=True,
+            hosts=pick([None, None, some_hosts(self.random)]),
         )
 
     def _some_cloud(self, blueprint: Blueprint) -> SyntheticCloud:
@@ -137,7 +147,7 @@ class Simulation:
             self.clock,
             self.random,
             self.store,
-            {name: SyntheticProvider(cloud, name) for name, cloud in self.clouds.items()},
+            {b.name: self._provider(b) for b in self.blueprints},
             lambda: self.blueprints,
             skew_seconds=self.skews[number],
             holders=self.random.randint(1, 3),
@@ -146,6 +156,12 @@ class Simulation:
         if self.calm:
             master.rounds_left = 2
         return master
+
+    def _provider(self, blueprint: Blueprint) -> SyntheticProvider:
+        cloud = self.clouds[blueprint.name]
+        if blueprint.hosts is None:
+            return SyntheticProvider(cloud, blueprint.name)
+        return ListedSyntheticProvider(cloud, blueprint.name, lambda: list(self.clouds.values()))
 
     # --- the two halves ----------------------------------------------------------------------
 
@@ -208,9 +224,11 @@ class Simulation:
         self.calm_since = self.clock.seconds()
         for cloud in self.clouds.values():
             cloud.script = replace(cloud.script, capacity=1_000)
-        self.blueprints = [replace(b, limit=max(1, b.limit)) for b in self.blueprints]
+        self.blueprints = [mended(replace(b, limit=max(1, b.limit))) for b in self.blueprints]
         for name in list(self.clouds):
             self._set_mode(name, Mode.ENABLED)
+        for name in self._rows().hosts:
+            self._set_host_mode(name, Mode.ENABLED)
         for number, master in self.masters.items():
             if not master.process.alive:
                 self.masters[number] = self._start_master(number)
@@ -232,9 +250,11 @@ class Simulation:
             self._something_happens()
 
     def _something_happens(self) -> None:
-        name = self.random.choice(list(self.clouds))
-        cloud = self.clouds[name]
-        if tokens := cloud.tokens():
+        blueprint = self.random.choice(self.blueprints)
+        name, cloud = blueprint.name, self.clouds[blueprint.name]
+        if blueprint.hosts is not None:
+            self._something_happens_to_a_host(blueprint)
+        elif tokens := cloud.tokens():
             token = self.random.choice(tokens)
             self.random.choice(
                 [
@@ -247,6 +267,41 @@ class Simulation:
                     lambda: self._set_limit(name),
                 ]
             )()
+
+    def _something_happens_to_a_host(self, blueprint: Blueprint) -> None:
+        """A listed machine can't vanish, nor have a twin."""
+        name, cloud = blueprint.name, self.clouds[blueprint.name]
+        tokens = cloud.tokens()
+        token = self.random.choice(tokens) if tokens else ""
+        self.random.choice(
+            [
+                lambda: cloud.hang(token),
+                lambda: cloud.silence(token),
+                lambda: cloud.fail(token, "struck by lightning"),
+                lambda: self._set_mode(name, self.random.choice(list(Mode))),
+                lambda: self._set_limit(name),
+                lambda: self._shake(blueprint),
+                lambda: self._set_host_mode(
+                    self.random.choice(HOST_NAMES),
+                    self.random.choice([Mode.ENABLED, Mode.DISABLED]),
+                ),
+            ]
+        )()
+
+    def _shake(self, blueprint: Blueprint) -> None:
+        changed = shaken(blueprint, self.random)
+        self.blueprints = [changed if b.name == changed.name else b for b in self.blueprints]
+
+    def _set_host_mode(self, name: str, mode: Mode) -> None:
+        state = self._rows().hosts.get(name, HostState(name=name))
+        wanted = replace(state, mode=mode, at_once=self.random.random() < 0.5)
+        record = events.HostModeChanged(
+            host=name, mode=mode.value, reason="", until=None, at_once=wanted.at_once
+        )
+        finish(self.store.change_host(state, wanted, record))
+        self.disabled_hosts = {
+            each.name for each in self._rows().hosts.values() if each.mode is Mode.DISABLED
+        }
 
     def _set_mode(self, name: str, mode: Mode) -> None:
         state = self._rows().blueprints.get(name, BlueprintState(name=name))
@@ -299,6 +354,7 @@ class Simulation:
         self.tokens.update(resource.token for resource in rows.resources)
         for cloud in self.clouds.values():
             checks.hosts_were_written_down_first(cloud, self.tokens)
+        checks.no_lease_begins_on(rows, self.disabled_hosts, self.open_leases)
         self._check_closed_leases(rows)
         for master in [*self.masters.values(), *self.dead]:
             for bug in master.bugs:

@@ -47,6 +47,7 @@ class TestStorms(TestCase):
             "stray-destroyed",
             "call-failed",
             "mode-changed",
+            "host-mode-changed",
         } - kinds
         self.assertEqual(missing, set())
 
