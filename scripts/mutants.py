@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planted_bugs import BUGS, Bug
+from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "buildbot_drydock"
@@ -123,7 +124,7 @@ def without_bugs(bugs: Sequence[Bug]) -> str:
 def chosen(words: Sequence[str]) -> list[Bug]:
     return [
         bug
-        for bug in BUGS
+        for bug in [*BUGS, *BUGS_IN_HOSTS]
         if not words or any(word in f"{bug.module} {bug.description}" for word in words)
     ]
 

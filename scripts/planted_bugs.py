@@ -104,8 +104,8 @@ _bug(
     "model.py",
     POLICY,
     "a mode outlasts its end",
-    "self.mode_until <= now",
-    "self.mode_until < now - 1.0",
+    "self.mode_until <= now\n        return Mode",
+    "self.mode_until < now - 1.0\n        return Mode",
 )
 
 # --- which status may follow which ---------------------------------------------------------------
@@ -318,7 +318,7 @@ _bug(
     "planner/placement.py",
     PLACEMENT,
     "resources are reclaimed when a provider fails",
-    "            if not stock.is_full:\n                continue\n",
+    "            if not stock.is_full(lease.requires):\n                continue\n",
 )
 _bug(
     "planner/placement.py",
@@ -372,15 +372,15 @@ _bug(
     "planner/stock.py",
     PLACEMENT,
     "one resource more than the limit is built",
-    "and self._living < self.blueprint.limit",
-    "and self._living <= self.blueprint.limit",
+    "return self._living >= self.blueprint.limit",
+    "return self._living > self.blueprint.limit",
 )
 _bug(
     "planner/stock.py",
     PLACEMENT,
     "one plan builds beyond the limit",
-    "        self._living += 1\n        self._booting += 1\n        self._add",
-    "        self._booting += 1\n        self._add",
+    "        self._living += 1\n        self._booting += 1\n        if",
+    "        self._booting += 1\n        if",
 )
 _bug(
     "planner/stock.py",
@@ -438,8 +438,8 @@ _bug(
     "executor.py",
     STORMS,
     "a place is not locked",
-    "locks=(slotlocks.place(action.blueprint, action.place),)",
-    "locks=()",
+    "[slotlocks.place(action.blueprint, action.place)]",
+    "[]",
 )
 _bug(
     "executor.py",
@@ -561,8 +561,8 @@ _bug(
     "provider_calls.py",
     PROVIDER_CALLS,
     "that a host was asked for is forgotten before it is there",
-    "row.token for row in resources if row.status is not ResourceStatus.ACTIVE",
-    "row.token for row in resources if row.status is ResourceStatus.ACTIVE",
+    "if row.status is not ResourceStatus.ACTIVE or not self._lists(row)",
+    "if row.status is ResourceStatus.ACTIVE or not self._lists(row)",
 )
 _bug(
     "provider_calls.py",
@@ -858,8 +858,8 @@ _bug(
     "store/memory.py",
     MEMORY,
     "a stale blueprint is changed",
-    "if seen.version != (0 if now is None else now.version):",
-    "if seen.version > (0 if now is None else now.version):",
+    "self._blueprints.get(seen.name)\n        if seen.version != (0 if",
+    "self._blueprints.get(seen.name)\n        if seen.version > (0 if",
 )
 _bug(
     "store/memory.py",

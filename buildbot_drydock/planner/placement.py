@@ -162,6 +162,7 @@ class Placement:
         for stock in candidates.fitting:
             ending = self._ending(stock, lease) if stock.is_full(lease.requires) else None
             if ending is not None:
+                stock.reserve(lease.requires)
                 return None, Reclaiming(blueprint=stock.blueprint.name, resource=ending.id)
         for stock in candidates.fitting:
             if not stock.is_full(lease.requires):
@@ -171,6 +172,7 @@ class Placement:
             else:
                 resource = stock.reclaim()
             if resource is not None:
+                stock.reserve(lease.requires)
                 self._survey.moving.add(resource.id)
                 self._survey.leaving.add(resource.id)
                 reason = f"it is reclaimed for lease {lease.id}"

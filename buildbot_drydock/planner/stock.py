@@ -253,6 +253,20 @@ class Stock:
         """Tell whether it takes another listed host, and not only room under the limit."""
         return self.hosts is not None and self.hosts.free(requires) is None
 
+    def reserve(self, requires: Labels) -> None:
+        """Keep what a lease already has of what it needs, while the rest is being made free.
+
+        It takes room under the limit and a listed host. Were the one given to a younger lease
+        whenever the other comes free, an older one could wait for ever.
+        """
+        if self.hosts is None:
+            return
+        host = self.hosts.free(requires)
+        if host is not None:
+            self.hosts.take(host.name)
+        elif not self.at_its_limit:
+            self._living += 1
+
     def take(self, site: Site) -> int:
         """Use up room for one resource, whose slots can then be promised; return its place."""
         while self._next_place in self._taken_places:

@@ -71,6 +71,14 @@ class TestBuilding(ExecutorTestCase):
             self.recorded(events.ResourceRequested), [events.ResourceRequested(built_for=lease.id)]
         )
 
+    def test_a_listed_host_is_locked_and_the_token_says_which_it_is(self) -> None:
+        self.run_actions(BuildResource("linux", 0, {"host": "a"}, None, host="a"))
+        row = self.resource()
+        self.assertEqual((row.host, row.token), ("a", "token-1@a"))
+        self.assertEqual(set(self.store.slot_locks), {"blueprint(linux).resource(0)", "host(a)"})
+        self.run_actions(BuildResource("linux", 1, {"host": "a"}, None, host="a"))
+        self.assertEqual(self.resources(), (row,))
+
     def test_a_place_that_another_master_took_first_makes_no_host(self) -> None:
         self.pending()
         self.assertTrue(self.run_actions(BuildResource("linux", 0, {}, None)))

@@ -1,5 +1,7 @@
 """Listed hosts: who gets which, and what becomes of one that is taken out of service."""
 
+from dataclasses import replace
+
 from buildbot_drydock.actions import (
     AcquireLease,
     BreakLease,
@@ -116,6 +118,31 @@ class TestWhichHost(PlannerTestCase):
         idle = on_host("a")
         lab = host_list("a", "b", limit=1)
         given = world(lab, resources=[idle], leases=[lease(requires={"host": "b"})])
+        reason = "it is reclaimed for lease 1"
+        self.assert_plans(given, SettleResource(idle, ResourceEvent.RELEASE, reason))
+
+
+class TestTwoThingsAtOnce(PlannerTestCase):
+    """A lease needs room under the limit and a host. A younger one must not have them in turn."""
+
+    def test_a_free_host_is_kept_for_who_waits_for_room(self) -> None:
+        lab = host_list(listed_host("a", labels={"os": "bsd"}), "b", limit=1)
+        other = host_list("a", name="other")
+        idle = on_host("b")
+        older, younger = lease(1, requires={"os": "bsd"}), lease(2, blueprints=("other",))
+        given = world(lab, other, resources=[idle], leases=[older, younger])
+        reason = "it is reclaimed for lease 1"
+        self.assert_plans(given, SettleResource(idle, ResourceEvent.RELEASE, reason))
+        going = replace(idle, status=RELEASED)
+        given = world(lab, other, resources=[going], leases=[older, younger])
+        self.assertEqual(self.planned(given, BuildResource), [])
+
+    def test_room_is_kept_for_who_waits_for_a_host(self) -> None:
+        lab = host_list(listed_host("a", labels={"os": "bsd"}), "b", limit=1)
+        other = host_list("a", name="other")
+        idle = on_host("a", of="other")
+        older, younger = lease(1, requires={"os": "bsd"}), lease(2, requires={"host": "b"})
+        given = world(lab, other, resources=[idle], leases=[older, younger])
         reason = "it is reclaimed for lease 1"
         self.assert_plans(given, SettleResource(idle, ResourceEvent.RELEASE, reason))
 

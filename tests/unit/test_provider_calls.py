@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 
 from buildbot_drydock import events
+from buildbot_drydock.actions import BuildResource
 from buildbot_drydock.errors import (
     HostUnreachable,
     IllegalMove,
@@ -30,6 +31,11 @@ LIST = CallKey("inventory", "linux")
 class TestCreate(CoreTestCase):
     def call(self) -> Call:
         return self.calls.snapshot()[CREATE]
+
+    def test_a_provider_is_told_which_listed_host_it_is_to_be(self) -> None:
+        self.now(self.executor.run([BuildResource("linux", 0, {}, None, host="a")], []))
+        (machine,) = self.cloud.hosts()
+        self.assertEqual(machine.spec.host, "a")
 
     def test_a_host_is_stamped_with_its_token_and_knows_its_place(self) -> None:
         self.configure(blueprint(choices={"image": ("bookworm", "trixie")}))
