@@ -71,6 +71,9 @@ class Controller:
 
     async def turn(self) -> bool:
         """Do everything that can be done now; tell whether another turn is due at once."""
+        # The rows of the last turn go one by one while the next ones are read. To keep them would
+        # be to have all twice, and to free them all at once while nothing else can run.
+        self.world = replace(self.world, resources=(), leases=())
         self.world = await self.observe()
         self.plan = await self._planner(self.world)
         return await self._executor.run(self.plan.actions, self.world.blueprints)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from buildbot_drydock.model import (
@@ -53,7 +53,8 @@ class Forecast:
 
 class Offers:
     def __init__(self, world: World) -> None:
-        self._world = world
+        # The rows are counted here, and not kept until the next forecast.
+        self._world = replace(world, resources=(), leases=(), inventories={}, calls={})
         self._leases = Counter(
             lease.resource for lease in world.leases if lease.resource is not None
         )
