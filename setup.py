@@ -27,6 +27,7 @@ LINT = [
     "ruff>=0.6",
     "mypy>=1.11",
     "types-psutil",
+    "types-PyYAML",
     "types-croniter",
     "towncrier>=23.11",
     "build>=1",
@@ -61,6 +62,7 @@ setup(
         "alembic>=1.13",
         "croniter>=1.3",
         "psutil>=5.9",
+        "PyYAML>=6",
         "pydantic>=2",
         "typing_extensions>=4.6",
     ],
@@ -76,6 +78,7 @@ setup(
     entry_points={
         # Kinds of blueprint. Other packages add theirs to the same group.
         "buildbot_drydock.blueprints": [
+            "hosts = buildbot_drydock.latent.hosts:HostPool",
             "local = buildbot_drydock.latent.local:LocalProcesses",
             "synthetic = buildbot_drydock.latent.synthetic:SyntheticPool",
         ],
@@ -85,7 +88,10 @@ setup(
         ],
         "buildbot.util": [
             "Drydock = buildbot_drydock.config:Drydock",
+            "Host = buildbot_drydock.latent.hosts:Host",
+            "HostPool = buildbot_drydock.latent.hosts:HostPool",
             "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",
+            "SSH = buildbot_drydock.latent.hosts:SSH",
             "SyntheticPool = buildbot_drydock.latent.synthetic:SyntheticPool",
             "WorkerPool = buildbot_drydock.workerpool:WorkerPool",
         ],

@@ -255,6 +255,19 @@ class HostReturned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostWarned(Event):
+    """Something is odd about a listed host, which is used all the same."""
+
+    kind = "host-warned"
+    host: str
+    reason: str
+    remedy: str
+
+    def sentence(self) -> str:
+        return f"Host {self.host}: {self.reason}. Remedy: {self.remedy}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostListBroken(Event):
     """The file that lists hosts cannot be read; what it said before stays in force."""
 
@@ -311,6 +324,7 @@ KINDS: dict[str, type[Event]] = {
         HostModeChanged,
         HostLost,
         HostReturned,
+        HostWarned,
         HostListBroken,
         HostListRead,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from buildbot_drydock.config import DrydockFields
 from buildbot_drydock.latent.definition import CommonFields, Definition
+from buildbot_drydock.latent.hosts_fields import HostFields, SSHFields
 from buildbot_drydock.latent.kinds import kinds
 from buildbot_drydock.latent.problems import Fields, expectation
 from buildbot_drydock.latent.schedule import Entry
@@ -53,6 +54,15 @@ def reference() -> str:
     sections.append(section("All blueprints", "What every kind has.", CommonFields))
     for _, cls in sorted(kinds([]).classes.items()):
         sections.append(kind_section(cls))
+    sections.append(
+        section(
+            "Host",
+            "A machine of a `HostPool`, with `name` as its first argument. In an inventory file it "
+            "has the same fields.",
+            HostFields,
+        )
+    )
+    sections.append(section("SSH", "How a `HostPool` reaches its hosts.", SSHFields))
     sections.append(
         section(
             "Schedule",
@@ -114,6 +124,8 @@ def default(fields: type[Fields], field: str) -> str:
     value = info.get_default(call_default_factory=True, validated_data={})
     if value == ():
         return "`[]`"
+    if isinstance(value, SSHFields):
+        return "`SSH()`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value!r}`"
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
@@ -17,7 +17,7 @@ import pydantic
 from buildbot_drydock.interfaces import Prepares, Provider, Vacates
 from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, unit
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
-from buildbot_drydock.model import Blueprint, BlueprintState, Placement
+from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost, Placement
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore, IReactorTime
@@ -286,6 +286,10 @@ class Definition(Declaration):
             vacates=issubclass(self.provider_class, Vacates),
             state=BlueprintState(name=self.name) if state is None else state,
         )
+
+    def with_hosts(self, blueprint: Blueprint, hosts: Sequence[ListedHost]) -> Blueprint:
+        """Return the blueprint with what its provider lists at the moment, if it lists hosts."""
+        return replace(blueprint, hosts=tuple(hosts))
 
     def _entry_in_force(self, now: float) -> Entry | None:
         """Work out cron times only when they have passed: this is asked for in each turn."""

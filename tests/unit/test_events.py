@@ -100,6 +100,10 @@ SENTENCES: list[tuple[Event, str]] = [
         "Host build1 is back in service after 61 s.",
     ),
     (
+        events.HostWarned(host="build1", reason="its clock is 900 s behind", remedy="set it"),
+        "Host build1: its clock is 900 s behind. Remedy: set it.",
+    ),
+    (
         events.HostListBroken(path="hosts.yaml", error="line 3: no address"),
         "The list of hosts in hosts.yaml cannot be used, the last good one is: line 3: no address.",
     ),
