@@ -112,7 +112,7 @@ class Machine:
         """End the connections of its SSH server, as if its processes crashed."""
         for process in self.servers():
             with suppress(psutil.Error):
-                if not self._listens(process):
+                if not self.listens(process):
                     process.kill()
 
     def stop_server(self) -> None:
@@ -160,11 +160,13 @@ class Machine:
         done = subprocess.run(entered, check=True, capture_output=True, stdin=subprocess.DEVNULL)
         return done.stdout.decode()
 
-    def _listens(self, process: psutil.Process) -> bool:
+    def listens(self, process: psutil.Process) -> bool:
         return "listener" in " ".join(process.cmdline())
 
     def _await_server(self) -> None:
-        probe = f"until (echo > /dev/tcp/{self.address}/{self.port}) 2> /dev/null; do sleep 0.05; done"
+        probe = (
+            f"until (echo > /dev/tcp/{self.address}/{self.port}) 2> /dev/null; do sleep 0.05; done"
+        )
         subprocess.run(["timeout", "60", "bash", "-c", probe], check=True)
 
 

@@ -15,7 +15,7 @@ from buildbot_drydock.remote.ssh import failures
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.exchange import Answer, Request, exchange
 from buildbot_drydock.remote.ssh.library import asyncssh
-from buildbot_drydock.remote.ssh.login import known_hosts, load_keys
+from buildbot_drydock.remote.ssh.login import key_types, known_hosts, load_keys, trusted_keys
 from buildbot_drydock.remote.ssh.loop import SSHLoop
 
 T = TypeVar("T")
@@ -99,6 +99,8 @@ class Connection:
 
     async def _make(self) -> asyncssh.SSHClientConnection:
         route = await open_route(self._loop, self.access, self._ended)
+        if route.end.is_closed():  # before anybody was there to be told
+            raise failures.connection_lost(self.access, None)
         self._open = route
         self._fingerprint = route.fingerprint
         self._loop.add_closer(self._close)
@@ -228,9 +230,11 @@ class _Attempt:
             }
             if route.legs:
                 self._phase = failures.CONNECTING
+                options["server_host_key_algs"] = key_types(self._access, "")
                 return await self._shake_hands(tunnel=route.end, **options)
             sock = await self._reach()
             try:
+                options["server_host_key_algs"] = key_types(self._access, sock.getpeername()[0])
                 return await self._shake_hands(sock=sock, **options)
             except BaseException:
                 sock.close()
@@ -285,7 +289,9 @@ class _Attempt:
                 reason=str(error),
             )
         if isinstance(error, asyncssh.PermissionDenied) or (
-            phase == failures.LOGGING_IN and isinstance(error, asyncssh.DisconnectError)
+            phase == failures.LOGGING_IN
+            and isinstance(error, asyncssh.DisconnectError)
+            and not isinstance(error, asyncssh.ConnectionLost)
         ):
             return failures.login_refused(
                 access, offered=client.offered, banner=client.banner or str(error)
@@ -299,7 +305,7 @@ class _Client(asyncssh.SSHClient):
     def __init__(self, ended: Callable[[Exception | None], None] | None) -> None:
         self._connection: asyncssh.SSHClientConnection | None = None
         self._ended = ended
-        self._peer: tuple[str, str, int] | None = None
+        self._peer: str | None = None
         self.seen_key = ""
         self.offered: tuple[str, ...] = ()
         self.banner = ""
@@ -322,11 +328,11 @@ class _Client(asyncssh.SSHClient):
     def validate_host_public_key(
         self, host: str, addr: str, port: int, key: asyncssh.SSHKey
     ) -> bool:
-        self.seen_key, self._peer = _shown_key(key), (host, addr, port)
+        self.seen_key, self._peer = _shown_key(key), addr
         return False
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        self.seen_key, self._peer = f"certified by {_shown_key(key)}", (host, addr, port)
+        self.seen_key, self._peer = f"certified by {_shown_key(key)}", addr
         return False
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
@@ -336,10 +342,7 @@ class _Client(asyncssh.SSHClient):
         """Return the host keys that were asked for, as shown in messages."""
         if self._peer is None:
             return ()
-        host, addr, port = self._peer
-        keys = asyncssh.match_known_hosts(
-            known_hosts(access), host, addr, None if port == 22 else port
-        )[0]
+        keys, _ = trusted_keys(access, self._peer)
         return tuple(_shown_key(key) for key in keys)
 
 

@@ -93,6 +93,7 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
         self._access = access
         self._request = request
         self._channel: Any = None
+        self._exited = asyncio.Event()
         self._closed = asyncio.Event()
         self._out, self._err = _Stream(), _Stream()
         self._last_output = b""
@@ -114,11 +115,14 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
 
     def exit_status_received(self, status: int) -> None:
         self._exit_code = status
+        self._exited.set()
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         self._exit_code = -_signal_number(signal)
+        self._exited.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._exited.set()
         self._closed.set()
         if self.answer.done():
             return
@@ -151,10 +155,11 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
             self.answer.cancel()
         if self._channel is None or self._closed.is_set():
             return
-        if self._request.farewell and self._exit_code is None:
+        if self._request.farewell:
             self._channel.write(self._request.farewell)
             self._channel.write_eof()
-            await _at_most(_ENDING_SECONDS, self._closed)
+            # Not until the channel is closed: what has left the group may hold its outputs.
+            await _at_most(_ENDING_SECONDS, self._exited)
         self._channel.close()
         await _at_most(_ENDING_SECONDS, self._closed)
 

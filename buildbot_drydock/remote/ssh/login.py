@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.failures import LOGGING_IN, nothing_to_log_in_with, unreachable
-from buildbot_drydock.remote.ssh.library import asyncssh
+from buildbot_drydock.remote.ssh.library import asyncssh, get_default_public_key_algs
 
 
 @dataclass
@@ -62,6 +63,27 @@ def known_hosts(access: Access) -> Any:
         return ([_public_key("host_key", access.host_key)], [], [])
     assert access.host_authority is not None
     return ([], [_public_key("host_authority", access.host_authority)], [])
+
+
+def trusted_keys(access: Access, addr: str) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the host keys and the authorities that are right for a machine at an IP address."""
+    port = None if access.port == 22 else access.port
+    keys, authorities, *_ = asyncssh.match_known_hosts(
+        known_hosts(access), access.address, addr, port
+    )
+    return keys, authorities
+
+
+def key_types(access: Access, addr: str) -> Any:
+    """Return the types of host keys to ask the machine for; the library's choice if empty.
+
+    One that is unknown is asked for its key, and not for its certificate, as it is the key that is
+    shown to somebody who is to compare it.
+    """
+    keys, authorities = trusted_keys(access, addr)
+    if keys or authorities:
+        return ()
+    return [each.decode("ascii") for each in get_default_public_key_algs()]
 
 
 def _fingerprint(pair: asyncssh.SSHKeyPair) -> str:
