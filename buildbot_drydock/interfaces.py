@@ -90,6 +90,8 @@ class Host(Protocol):
         """Start a process that outlives the call and the master, marked with *tag*.
 
         Does nothing if a process so marked is running. *log* is a file on the host for its output.
+        What was stopped is never started again: a start may be under way when somebody else gives
+        up on it, and arrive long after, as when a network comes back. It raises ``HostError``.
         """
         ...
 
@@ -98,7 +100,7 @@ class Host(Protocol):
         ...
 
     async def stop(self, tag: str) -> None:
-        """End all processes marked with *tag*, and return once none is left."""
+        """End all processes marked with *tag* for good, and return once none is left."""
         ...
 
     async def read(self, path: str) -> bytes: ...

@@ -86,7 +86,7 @@ class SyntheticProvider:
         machines = self._cloud.named(resource.token, resource.identity)
         if any(not machine.torn_down for machine in machines):
             machine = self._cloud.reach(resource.token, resource.identity)
-            machine.processes.pop(lease.tag, None)
+            machine.stop(lease.tag)
 
 
 class SyntheticHost:
@@ -130,13 +130,13 @@ class SyntheticHost:
         log: str | None = None,
     ) -> None:
         process = Process(argv=tuple(argv), env=dict(env or {}), cwd=cwd, log=log)
-        await self._on_machine("start", lambda machine: machine.processes.setdefault(tag, process))
+        await self._on_machine("start", lambda machine: machine.start(tag, process))
 
     async def running(self, tag: str) -> bool:
         return await self._on_machine("running", lambda machine: tag in machine.processes)
 
     async def stop(self, tag: str) -> None:
-        await self._on_machine("stop", lambda machine: machine.processes.pop(tag, None))
+        await self._on_machine("stop", lambda machine: machine.stop(tag))
 
     async def read(self, path: str) -> bytes:
         return await self._on_machine("read", lambda machine: self._content(machine, path))

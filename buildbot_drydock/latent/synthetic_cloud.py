@@ -131,6 +131,17 @@ class Machine:
     failure: str = ""
     processes: dict[str, Process] = field(default_factory=dict)  # by tag
     files: dict[str, bytes] = field(default_factory=dict)  # by path
+    stopped: set[str] = field(default_factory=set)  # tags, which are never started again
+
+    def start(self, tag: str, process: Process) -> None:
+        """Raises ``HostError`` if what bears the tag was stopped before."""
+        if tag in self.stopped:
+            raise HostError(f"host {self.token}: {tag} was stopped before it was started")
+        self.processes.setdefault(tag, process)
+
+    def stop(self, tag: str) -> None:
+        self.stopped.add(tag)
+        self.processes.pop(tag, None)
 
     def health(self, now: float) -> Health:
         if self.torn_down or self.failure:

@@ -5,16 +5,18 @@ Processes and files are real. Whatever blocks runs in a thread pool.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
@@ -33,6 +35,9 @@ from buildbot_drydock.remote.processes import (
 T = TypeVar("T")
 
 _START_LOCK: Final = ".drydock-start.lock"
+_STOPPED: Final = ".drydock-stopped"  # an empty file for each tag that must not be started again
+_STOPPED_SECONDS: Final = 7 * 86400.0  # a start is not under way for longer
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 _LOCK_ATTEMPTS: Final = 100
 _LOCK_SECONDS: Final = 0.1  # between two attempts
 
@@ -97,12 +102,20 @@ class LocalHost:
         log: str | None = None,
     ) -> None:
         environment = {**self._environment(env), TAG_MARK: tag}
+        await self._under_lock(
+            f"start {argv[0]}", self._start_once, argv, tag, environment, cwd, log
+        )
+
+    async def _under_lock(
+        self, doing: str, function: Callable[..., bool], *arguments: object
+    ) -> None:
+        """Call a function, which tells whether it could get the start lock, until it could."""
         for _ in range(_LOCK_ATTEMPTS):
-            if await self._in_thread(self._start_once, argv, tag, environment, cwd, log):
+            if await self._in_thread(function, *arguments):
                 return
             await deferLater(self._reactor, _LOCK_SECONDS)
         raise HostError(
-            f"cannot start {argv[0]}: another process has held {self._directory / _START_LOCK} "
+            f"cannot {doing}: another process has held {self._directory / _START_LOCK} "
             f"for {_LOCK_ATTEMPTS * _LOCK_SECONDS:g} s; see whether a master hangs"
         )
 
@@ -111,6 +124,7 @@ class LocalHost:
         return bool(await self._processes.find(TAG_MARK, tag))
 
     async def stop(self, tag: str) -> None:
+        await self._under_lock(f"stop {tag}", self._forbid, tag)
         await self._processes.end(TAG_MARK, tag)
         await self._in_thread(_reap_children)
 
@@ -144,12 +158,39 @@ class LocalHost:
         """
         where = self._working_directory(cwd)
         with _held(self._directory / _START_LOCK) as held:
+            if held and self._note_of_stop(tag).exists():
+                raise HostError(f"cannot start {argv[0]}: {tag} was stopped before")
             if held and not marked(TAG_MARK, tag):
                 try:
                     self._spawn(argv, environment, where, log)
                 except OSError as error:
                     raise HostError(f"cannot start {argv[0]}: {_told(error)}") from error
         return held
+
+    def _forbid(self, tag: str) -> bool:
+        """Let nothing be started with this tag any more; tell whether that could be done.
+
+        A start that holds the lock meanwhile is awaited: what it starts is found then.
+        """
+        if not self._directory.is_dir():
+            return True  # nothing can be started there
+        try:
+            with _held(self._directory / _START_LOCK) as held:
+                if held:
+                    note = self._note_of_stop(tag)
+                    note.parent.mkdir(exist_ok=True)
+                    note.touch()
+                    _remove_old(note.parent, note.stat().st_mtime - _STOPPED_SECONDS)
+        except FileNotFoundError:
+            return True  # the directory was removed meanwhile
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise HostError(f"cannot note that {tag} is stopped: {_told(error)}") from error
+            return True  # nothing can be written to be started from either
+        return held
+
+    def _note_of_stop(self, tag: str) -> Path:
+        return self._directory / _STOPPED / quote(tag, safe="")
 
     def _spawn(
         self, argv: Sequence[str], environment: Mapping[str, str], where: Path, log: str | None
@@ -249,6 +290,14 @@ def _make_writable(target: Path) -> None:
             directory = os.path.join(parent, name)
             if not os.path.islink(directory):
                 os.chmod(directory, 0o700)
+
+
+def _remove_old(directory: Path, before: float) -> None:
+    """Remove the files of a directory that were last changed before a time."""
+    for entry in os.scandir(directory):
+        with suppress(FileNotFoundError):  # somebody else was faster
+            if entry.stat().st_mtime < before:
+                os.unlink(entry)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
@@ -129,11 +129,26 @@ class TagsContract(_HostContract):
     async def test_stopping_what_does_not_run_succeeds(self) -> None:
         await self.host.stop(self.tag)
 
-    async def test_what_was_stopped_can_be_started_again(self) -> None:
-        await self.host.start(["sleep", "600"], tag=self.tag)
-        await self.host.stop(self.tag)
+    async def test_a_start_that_comes_after_the_stop_is_refused(self) -> None:
+        for begun in (False, True):
+            with self.subTest(begun=begun):
+                tag = f"{self.tag}-{begun}"
+                if begun:
+                    await self.host.start(["sleep", "600"], tag=tag)
+                await self.host.stop(tag)
+                late = self.host.start(["sleep", "600"], tag=tag)
+                self.assertIn(tag, await self.fails(Deferred.fromCoroutine(late)))
+                self.assertFalse(await self.host.running(tag))
         await self.host.start(["sleep", "600"], tag=self.tag)
         self.assertTrue(await self.host.running(self.tag))
+
+    async def test_a_start_and_a_stop_at_once_leave_nothing(self) -> None:
+        for number in range(5):
+            tag = f"{self.tag}-{number}"
+            starting = Deferred.fromCoroutine(self.host.start(["sleep", "600"], tag=tag))
+            stopping = Deferred.fromCoroutine(self.host.stop(tag))
+            await DeferredList([starting, stopping], consumeErrors=True)
+            self.assertFalse(await self.host.running(tag))
 
 
 class CommandsContract(_HostContract):
@@ -277,10 +292,9 @@ class HostContract(FilesContract, TagsContract, CommandsContract):
 
     async def test_a_later_process_adds_to_the_log(self) -> None:
         for word in ("first", "second"):
-            await self.host.start(["echo", word], tag=self.tag, log="log")
+            await self.host.start(["echo", word], tag=f"{self.tag}-{word}", log="log")
             while word not in await self._log():
                 await self.pause()
-            await self.host.stop(self.tag)
         self.assertEqual(await self._log(), ["first", "second"])
 
     async def test_a_started_process_has_its_environment_directory_and_no_input(self) -> None:
