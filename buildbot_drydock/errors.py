@@ -71,12 +71,22 @@ class HostError(DrydockError):
 class HostUnreachable(HostError):
     """The host does not answer, or not as it should.
 
-    ``phase`` is how far it got, such as "logging in"; empty if that is not known.
+    ``phase`` is how far it got, such as "logging in"; ``reason`` and ``remedy`` are the parts of the
+    message. Each is empty if that is not known. ``lasting`` is what does not pass by itself.
     """
 
-    def __init__(self, message: str, *, phase: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str = "",
+        reason: str = "",
+        remedy: str = "",
+        lasting: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.phase = phase
+        self.phase, self.reason, self.remedy = phase, reason, remedy
+        self.lasting = lasting
 
 
 class CommandTimedOut(HostError):

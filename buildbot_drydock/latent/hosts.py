@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -36,9 +37,7 @@ from buildbot_drydock.latent.keeper import Keeper, Rules
 from buildbot_drydock.latent.links import Link
 from buildbot_drydock.latent.problems import Conflict, Problem, examine, unit
 from buildbot_drydock.latent.schedule import Entry
-from buildbot_drydock.latent.ssh_link import SSHLink
 from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost
-from buildbot_drydock.remote.ssh.loop import SSHLoop
 
 __all__ = ["SSH", "Host", "HostPool", "HostPoolFields"]
 
@@ -230,7 +229,11 @@ class HostPool(Definition):
 
     def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
         super().__init__(name, *unnamed, **arguments)
-        detailed = {**self._problems_of_hosts(arguments), **self._problems_of_ssh(arguments)}
+        detailed = {
+            **self._problems_of_hosts(arguments),
+            **self._problems_of_ssh(arguments),
+            **self._problems_of_installation(),
+        }
         if detailed:
             self._fields = None
             others = [each for each in self.problems if each.field not in detailed]
@@ -253,6 +256,13 @@ class HostPool(Definition):
             for each in found
         ]
         return {"ssh": problems} if problems else {}
+
+    def _problems_of_installation(self) -> dict[str, list[Problem]]:
+        if importlib.util.find_spec("asyncssh") is not None:
+            return {}
+        message = "hosts are reached with the library asyncssh, which is not installed"
+        remedy = "run pip install 'buildbot-drydock[ssh]' in the master's environment"
+        return {"ssh": [self.problem("ssh", message, remedy)]}
 
     @property
     def pool_fields(self) -> HostPoolFields:
@@ -285,6 +295,10 @@ class HostPool(Definition):
     _at_first: HostList | None = None
 
     def provider(self, surroundings: Surroundings) -> HostProvider:
+        # The library is there only where hosts are reached over SSH.
+        from buildbot_drydock.latent.ssh_link import SSHLink
+        from buildbot_drydock.remote.ssh.loop import SSHLoop
+
         fields = self.pool_fields
         loop = SSHLoop(surroundings.reactor)
         loop.start()

@@ -8,7 +8,6 @@ from buildbot_drydock.errors import CommandTimedOut, HostError, HostUnreachable
 from buildbot_drydock.events import HostWarned
 from buildbot_drydock.latent.health import Gravity, Trouble
 from buildbot_drydock.latent.premises import MARKER, Look, Marker
-from buildbot_drydock.remote.ssh import failures
 
 LOOKING: Final = "looking at it"
 
@@ -38,12 +37,11 @@ def trouble_of(error: HostError, phase: str) -> Trouble:
 
 def _unreachable(error: HostUnreachable, phase: str) -> Trouble:
     """A machine that refuses us, or may be another one, does not think better of it by itself."""
-    text, phase = str(error), error.phase or phase
-    refused = phase == failures.LOGGING_IN or (phase == failures.VERIFYING and "host key" in text)
     return Trouble(
-        phase=phase,
-        reason=text.replace(f": {phase}: ", ": ", 1),
-        gravity=Gravity.GRAVE if refused else Gravity.SILENT,
+        phase=error.phase or phase,
+        reason=error.reason or str(error),
+        remedy=error.remedy,
+        gravity=Gravity.GRAVE if error.lasting else Gravity.SILENT,
     )
 
 

@@ -287,7 +287,10 @@ class TestLosingTheMachine(Kept):
 
 class TestWhatNeedsAPerson(Kept):
     def refused(self, phase: str, text: str) -> None:
-        self.machine.connect_error = HostUnreachable(text, phase=phase)
+        reason, _, remedy = text.partition("; ")
+        self.machine.connect_error = HostUnreachable(
+            text, phase=phase, reason=reason, remedy=remedy, lasting=True
+        )
 
     def test_a_changed_host_key_breaks_it_at_once_and_mending_it_brings_it_back(self) -> None:
         self.taken()

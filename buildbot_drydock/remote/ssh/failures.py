@@ -49,7 +49,16 @@ _LOCKED: Final = re.compile(r"locked|expired|not available|disabled", re.IGNOREC
 
 def unreachable(access: Access, phase: str, reason: str, remedy: str) -> HostUnreachable:
     """Return the error for a machine that could not be used, and how far that got."""
-    return HostUnreachable(f"{access.shown}: {phase}: {reason}; {remedy}", phase=phase)
+    return HostUnreachable(
+        f"{access.shown}: {phase}: {reason}; {remedy}", phase=phase, reason=reason, remedy=remedy
+    )
+
+
+def refusing(access: Access, phase: str, reason: str, remedy: str) -> HostUnreachable:
+    """Likewise, for what somebody has to mend before another attempt can fare better."""
+    error = unreachable(access, phase, reason, remedy)
+    error.lasting = True
+    return error
 
 
 def not_connected(access: Access, phase: str, error: BaseException) -> HostUnreachable:
@@ -68,16 +77,16 @@ def not_connected(access: Access, phase: str, error: BaseException) -> HostUnrea
             f"see whether {access.host_key_source} has a key of a type that the server has, "
             "and whether the server is much older than the master"
         )
-        return unreachable(access, VERIFYING, str(error), remedy)
+        return refusing(access, VERIFYING, str(error), remedy)
     if isinstance(error, asyncssh.PermissionDenied):
-        return unreachable(access, LOGGING_IN, str(error), "see the log of its SSH server")
+        return refusing(access, LOGGING_IN, str(error), "see the log of its SSH server")
     if isinstance(error, asyncssh.ChannelOpenError):
         remedy = (
             "see whether the jump host can reach it, and allows forwarding (AllowTcpForwarding)"
         )
         return unreachable(access, CONNECTING, str(error), remedy)
     if isinstance(error, ValueError):  # a key or a file that can't be read
-        return unreachable(access, phase, str(error), "mend the file or the field")
+        return refusing(access, phase, str(error), "mend the file or the field")
     if phase in (GREETING, VERIFYING):
         remedy = (
             "see the log of its SSH server: it may be overloaded (MaxStartups), or out of "
@@ -104,7 +113,7 @@ def host_key_refused(
     else:
         said = f"its host key {seen} is unknown: {where} has no entry for {_entry(access)}"
         remedy = "compare the key with the machine's own (ssh-keygen -lf), and add it there"
-    return unreachable(access, VERIFYING, said, remedy)
+    return refusing(access, VERIFYING, said, remedy)
 
 
 def login_refused(access: Access, *, offered: tuple[str, ...], banner: str) -> HostUnreachable:
@@ -116,7 +125,7 @@ def login_refused(access: Access, *, offered: tuple[str, ...], banner: str) -> H
         f"add a public key of these to ~{access.user}/.ssh/authorized_keys there, and see whether "
         "the account exists, is not locked or expired, and may log in (the server's log tells)"
     )
-    return unreachable(access, LOGGING_IN, reason, remedy)
+    return refusing(access, LOGGING_IN, reason, remedy)
 
 
 def nothing_to_log_in_with(access: Access, reason: str) -> HostUnreachable:
@@ -124,7 +133,7 @@ def nothing_to_log_in_with(access: Access, reason: str) -> HostUnreachable:
     remedy = (
         "name a private key in identity_files, or start the master with an agent (SSH_AUTH_SOCK)"
     )
-    return unreachable(access, LOGGING_IN, f"there is no key to log in with: {reason}", remedy)
+    return refusing(access, LOGGING_IN, f"there is no key to log in with: {reason}", remedy)
 
 
 def connection_lost(access: Access, error: BaseException | None) -> HostUnreachable:
