@@ -35,6 +35,7 @@ from buildbot_drydock.errors import (
 from buildbot_drydock.interfaces import Clock, HostSpec
 from buildbot_drydock.latent.definition import CommonFields, Definition, Surroundings
 from buildbot_drydock.latent.problems import unit
+from buildbot_drydock.latent.process import LOG, TACTICS_FILE
 from buildbot_drydock.model import Health, Lease, Observed, Resource
 from buildbot_drydock.remote.local import LocalHost, remove_tree, write_atomically
 from buildbot_drydock.remote.processes import RESOURCE_MARK, MarkedProcesses, mark_values
@@ -43,6 +44,7 @@ T = TypeVar("T")
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,199}")
 _REGISTER: Final = ".drydock"
+_ASIDE: Final = ".gone"
 _MISCONFIGURED: Final = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
     *(errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
@@ -192,7 +194,7 @@ class Directories:
         return self.root / _REGISTER / f"{token}.json"
 
     def _aside(self, token: str) -> Path:
-        return self.root / _REGISTER / f"{token}.gone"
+        return self.root / _REGISTER / f"{token}{_ASIDE}"
 
 
 class LocalProvider:
@@ -250,8 +252,8 @@ class LocalProvider:
     async def vacate(self, resource: Resource, lease: Lease) -> None:
         await self.connect(resource).stop(lease.tag)
         if not self._keep_build_directories and lease.slot is not None:
-            directory = self._directories.path(resource.token) / f"worker-{lease.slot}"
-            await self._in_thread(_remove_build_directories, directory)
+            home = self._directories.path(resource.token)
+            await self._in_thread(_remove_worker_directories, home, lease.slot)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await deferToThreadPool(self._reactor, self._threads, function, *arguments)
@@ -299,9 +301,41 @@ class LocalProcesses(Definition):
         )
 
 
-def _remove_build_directories(directory: Path) -> None:
-    with _translated(f"remove the build directories in {directory}"):
-        remove_tree(directory)
+def _remove_worker_directories(home: Path, slot: int) -> None:
+    """Remove all that workers on one slot had, whatever directory their pools give them.
+
+    They are taken aside first: one of which a part is gone would not be known for what it is.
+    """
+    with _translated(f"remove the worker directories of slot {slot} in {home}"):
+        for directory in _worker_directories(home):
+            if directory.name.endswith(f"-{slot}"):
+                aside = directory.with_name(directory.name + _ASIDE)
+                remove_tree(aside)
+                with suppress(FileNotFoundError):  # another removal was faster
+                    directory.rename(aside)
+        for aside in _directories_outside_of_workers(home):
+            if aside.name.endswith(f"-{slot}{_ASIDE}"):
+                remove_tree(aside)
+
+
+def _worker_directories(home: Path) -> list[Path]:
+    return [each for each in _directories_outside_of_workers(home) if _is_of_a_worker(each)]
+
+
+def _directories_outside_of_workers(home: Path) -> Iterator[Path]:
+    """Yield what lies in the home, at any depth, but not what a build may have made."""
+    for where, names, _ in os.walk(home):
+        found = [Path(where, name) for name in names]
+        yield from found
+        names[:] = [
+            each.name
+            for each in found
+            if not _is_of_a_worker(each) and not each.name.endswith(_ASIDE)
+        ]
+
+
+def _is_of_a_worker(directory: Path) -> bool:
+    return any(os.path.lexists(directory / name) for name in (TACTICS_FILE, LOG))
 
 
 @contextmanager

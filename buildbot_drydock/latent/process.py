@@ -16,15 +16,23 @@ from buildbot_drydock.interfaces import Host
 MOST_ATTEMPTS: Final = 38
 # The process notices in this time that its master's machine has gone silent.
 KEEPALIVE_SECONDS: Final = 60
+TACTICS_FILE: Final = "buildbot.tac"
 LOG: Final = "twistd.log"
 LAST_LINES: Final = 10
 
 _TACTICS = """\
 # Written by Drydock for lease {lease}. It is replaced when the next lease begins.
 import os
+from contextlib import suppress
 
 from buildbot_worker.bot import Worker
 from twisted.application import service
+
+directory = os.path.dirname(os.path.abspath(__file__))
+with suppress(OSError):  # what people read about the worker is not worth a failed start
+    os.makedirs(os.path.join(directory, "info"), exist_ok=True)
+    with open(os.path.join(directory, "info", "admin"), "x") as admin:
+        admin.write({admin!r})
 
 application = service.Application("buildbot-worker")
 Worker(
@@ -32,7 +40,7 @@ Worker(
     {port!r},
     {name!r},
     {password!r},
-    os.path.dirname(os.path.abspath(__file__)),
+    directory,
     {keepalive!r},
     maxRetries={attempts!r},
 ).setServiceParent(application)
@@ -60,9 +68,12 @@ class WorkerProcess:
     python: str  # an interpreter that has buildbot_worker
 
     async def start(self, login: Login, *, lease: int) -> None:
-        """Write the configuration and start the process, if it does not run yet."""
-        await self.host.write(f"{self.directory}/buildbot.tac", tactics(login, lease=lease))
-        await self.host.write(f"{self.directory}/info/admin", b"Buildbot Drydock\n", mode=0o644)
+        """Write the configuration and start the process, if it does not run yet.
+
+        Two round trips: a password must not be where others see it, as arguments and, with some
+        hosts, variables of a process are. So it travels in a file, which others may not read.
+        """
+        await self.host.write(f"{self.directory}/{TACTICS_FILE}", tactics(login, lease=lease))
         await self.host.start(
             [self.python, "-c", _RUN, "--nodaemon", "--no_save", "--pidfile=", *_SOURCE],
             tag=self.tag,
@@ -86,17 +97,18 @@ class WorkerProcess:
         return "its log ends with:\n" + "\n".join(lines) if lines else "its log is empty"
 
 
-_SOURCE: Final = ("--python=buildbot.tac", "--logfile=-")
+_SOURCE: Final = (f"--python={TACTICS_FILE}", "--logfile=-")
 
 
 def tactics(login: Login, *, lease: int) -> bytes:
-    """Return the content of ``buildbot.tac``. It holds the password of this one lease."""
+    """Return the content of ``TACTICS_FILE``. It holds the password of this one lease."""
     return _TACTICS.format(
         lease=lease,
         address=login.address,
         port=login.port,
         name=login.name,
         password=login.password,
+        admin="Buildbot Drydock\n",
         keepalive=KEEPALIVE_SECONDS,
         attempts=MOST_ATTEMPTS,
     ).encode()

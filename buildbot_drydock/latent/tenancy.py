@@ -22,6 +22,11 @@ _log = Logger()
 
 LOOKING_SECONDS: Final = 10.0  # for the process, or at its log
 
+# What a provider may tell in the data of a resource, as it alone knows.
+PYTHON: Final = "python"  # an interpreter there that has buildbot_worker
+MASTER_ADDRESS: Final = "master_address"  # how the host reaches the master, such as by a tunnel
+MASTER_PORT: Final = "master_port"
+
 
 class Tenancy:
     """What a worker has on a host. ``move_in`` makes one; ``end`` gives everything back."""
@@ -39,7 +44,7 @@ class Tenancy:
             host=service.connect(resource),
             tag=lease.tag,
             directory=f"{terms.directory}-{lease.slot}",
-            python=terms.python or (sys.executable if self._is_here else "python3"),
+            python=self._python(),
         )
 
     @classmethod
@@ -56,7 +61,12 @@ class Tenancy:
 
     async def start(self, name: str, port: int) -> None:
         """Start the process. Raises ``TookTooLong``, and ``HostError`` for what goes wrong there."""
-        login = Login(name=name, password=self.password, address=self._address(), port=port)
+        login = Login(
+            name=name,
+            password=self.password,
+            address=self._address(),
+            port=int(self.resource.data.get(MASTER_PORT) or port),
+        )
         await within(
             self._reactor,
             self._terms.login_timeout,
@@ -64,7 +74,14 @@ class Tenancy:
             f"starting buildbot-worker on resource {self.resource.id}",
         )
 
+    def _python(self) -> str:
+        told = self._terms.python or self.resource.data.get(PYTHON)
+        return told or (sys.executable if self._is_here else "python3")
+
     def _address(self) -> str:
+        tunnel = self.resource.data.get(MASTER_ADDRESS)
+        if tunnel:
+            return tunnel
         if self._terms.masterFQDN:
             return self._terms.masterFQDN
         return "localhost" if self._is_here else socket.getfqdn()

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from buildbot.interfaces import IRenderable
 
+from buildbot_drydock.latent.definition import label_text
 from buildbot_drydock.latent.starting import Hopeless
 from buildbot_drydock.model import Labels
 
@@ -28,8 +29,11 @@ class Terms:
     build_wait_timeout: float = 600.0  # idle time; 0 for none, -1 for ever
     keep_on_shutdown: bool = True  # the process and its lease outlive a polite stop of the master
     directory: str = "worker"  # on the host; each slot has its own, kept from lease to lease
-    python: str = ""  # an interpreter on the host; empty for the master's own, or python3
-    masterFQDN: str = ""  # how the host reaches the master; empty for this machine's name
+    # An interpreter on the host; empty for what the blueprint found there, or the master's own on
+    # the master's machine, or python3.
+    python: str = ""
+    # How the host reaches the master, unless by a tunnel; empty for this machine's name.
+    masterFQDN: str = ""
     service: str = "drydock"
 
 
@@ -59,10 +63,17 @@ def is_fixed(requires: Any) -> bool:
 
 
 def rendered_labels(rendered: Any) -> Labels:
+    """Return what a build requires, as it is compared with labels. Raises ``Hopeless``."""
     if not isinstance(rendered, Mapping):
-        raise Hopeless(f"requires must be a dictionary, and was rendered to {rendered!r}")
-    return {str(label): _text(value) for label, value in rendered.items()}
+        raise Hopeless(f"requires must be a dictionary, and is {rendered!r}")
+    return {str(label): _value(label, value) for label, value in rendered.items()}
 
 
-def _text(value: Any) -> str:
-    return ("false", "true")[value] if isinstance(value, bool) else str(value)
+def _value(label: object, value: object) -> str:
+    try:
+        return label_text(value)
+    except ValueError as error:
+        raise Hopeless(
+            f"requires[{label!r}] is {value!r}: {error}; if it is rendered from a property, see "
+            "whether the build has that"
+        ) from None

@@ -74,6 +74,11 @@ class DrydockWorker(AbstractLatentWorker):
         for option in POSITIVE:
             if not getattr(terms, option) > 0:
                 config.error(f"worker {name!r}: {option} must be more than 0")
+        try:
+            if is_fixed(terms.requires):
+                rendered_labels(terms.requires)
+        except Hopeless as error:
+            config.error(f"worker {name!r}: {error}")
         super().checkConfig(name, None, missing_timeout=None, **others)
 
     def reconfigService(self, name: str, **arguments: Any) -> Deferred[Any]:
@@ -113,7 +118,8 @@ class DrydockWorker(AbstractLatentWorker):
 
     @property
     def demand(self) -> Demand:
-        fixed = self.terms.requires if is_fixed(self.terms.requires) else None
+        requires = self.terms.requires
+        fixed = rendered_labels(requires) if is_fixed(requires) else None
         return demand_of(self.terms.type, fixed, self.terms.blueprints)
 
     @property

@@ -313,19 +313,88 @@ class TestHalfDone(OnDirectory):
 
 
 class TestBuildDirectories(OnDirectory):
-    async def left_after_a_lease(self, *, keep: bool) -> list[str]:
+    def make(self, *names: str) -> None:
+        """Make directories that workers have built in."""
+        for name in names:
+            directory = self.root / TOKEN / name
+            (directory / "tests" / "build").mkdir(parents=True)
+            (directory / "buildbot.tac").write_text("")
+
+    async def left_after_a_lease(self, *names: str, keep: bool = False) -> list[str]:
+        """Return which of some directories are left after a lease of slot 0."""
         provider = make_local_provider(self, self.root, keep=keep)
         await provider.create(TOKEN, HostSpec())
-        for slot in (0, 1):
-            (self.root / TOKEN / f"worker-{slot}").mkdir()
+        self.make(*names)
         await provider.vacate(self.resource(), a_lease(0, self.resource()))
-        return sorted(each.name for each in (self.root / TOKEN).glob("worker-*"))
+        return self.left()
+
+    def left(self) -> list[str]:
+        home = self.root / TOKEN
+        return sorted(str(each.parent.relative_to(home)) for each in home.rglob("buildbot.tac"))
 
     async def test_they_are_kept_for_the_next_lease(self) -> None:
-        self.assertEqual(await self.left_after_a_lease(keep=True), ["worker-0", "worker-1"])
+        left = await self.left_after_a_lease("worker-0", "worker-1", keep=True)
+        self.assertEqual(left, ["worker-0", "worker-1"])
 
     async def test_if_they_are_not_kept_only_those_of_that_slot_are_removed(self) -> None:
-        self.assertEqual(await self.left_after_a_lease(keep=False), ["worker-1"])
+        left = await self.left_after_a_lease("worker-0", "worker-1", "worker-10", "worker0")
+        self.assertEqual(left, ["worker-1", "worker-10", "worker0"])
+        self.assertFalse((self.root / TOKEN / "worker-0").exists())
+
+    async def test_whatever_directory_a_pool_gives_its_workers(self) -> None:
+        left = await self.left_after_a_lease("linux-0", "deep/down/worker-0", "linux-1", "a-0-1")
+        self.assertEqual(left, ["a-0-1", "linux-1"])
+        self.assertEqual(
+            sorted(each.name for each in (self.root / TOKEN).iterdir()),
+            ["a-0-1", "deep", "linux-1"],
+        )
+
+    async def test_what_a_build_on_another_slot_made_is_not_taken_for_one(self) -> None:
+        left = await self.left_after_a_lease("worker-1", "worker-1/tests/build/worker-0")
+        self.assertEqual(left, ["worker-1", "worker-1/tests/build/worker-0"])
+
+    async def test_one_that_a_build_has_taken_the_configuration_from_is_removed(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        self.make("linux-0")
+        (self.root / TOKEN / "linux-0" / "buildbot.tac").rename(
+            self.root / TOKEN / "linux-0" / "twistd.log"
+        )
+        await self.left_after_a_lease()
+        self.assertEqual(list((self.root / TOKEN).iterdir()), [])
+
+    async def test_a_directory_that_is_no_workers_is_kept(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN / "cache-0").mkdir()
+        await self.left_after_a_lease()
+        self.assertTrue((self.root / TOKEN / "cache-0").exists())
+
+    async def test_a_link_in_place_of_one_is_removed_and_what_it_leads_to_is_not(self) -> None:
+        (self.outside / "buildbot.tac").write_text("")
+        await self.provider.create(TOKEN, HostSpec())
+        (self.root / TOKEN / "linux-0").symlink_to(self.outside)
+        self.assertEqual(await self.left_after_a_lease(), [])
+        self.assertFalse((self.root / TOKEN / "linux-0").is_symlink())
+        self.assert_outside_is_kept()
+
+    async def test_a_removal_that_got_stuck_half_way_is_taken_up_again(self) -> None:
+        provider = make_local_provider(self, self.root, keep=False)
+        await provider.create(TOKEN, HostSpec())
+        self.make("linux-0")
+        remove_tree = local.remove_tree
+
+        def stuck(target: Path) -> None:
+            if target.exists():
+                (target / "buildbot.tac").unlink()
+                raise OSError(errno.EIO, "x")
+
+        self.patch(local, "remove_tree", stuck)
+        vacating = Deferred.fromCoroutine(
+            provider.vacate(self.resource(), a_lease(0, self.resource()))
+        )
+        await self.assertFailure(vacating, RetryLater)
+        self.patch(local, "remove_tree", remove_tree)
+        await provider.vacate(self.resource(), a_lease(0, self.resource()))
+        self.assertEqual(list((self.root / TOKEN).iterdir()), [])
 
 
 class TestDiskErrors(OnDirectory):

@@ -69,6 +69,8 @@ class WorkerProcessTests(RunMasterBase):
         await self.start(directory, keep_on_shutdown=False)
         lease = await self.build()
         self.assertTrue(marked(TAG_MARK, lease.tag))
+        (worker,) = await self.master.data.get(("workers",))
+        self.assertEqual(worker["workerinfo"]["admin"], "Buildbot Drydock\n")
         await self.tested_master.shutdown()
         self.assertFalse(marked(TAG_MARK, lease.tag))
         with closing(sqlite3.connect(f"{directory}/state.sqlite")) as connection:
