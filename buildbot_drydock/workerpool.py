@@ -160,17 +160,18 @@ class PoolFields(Fields):
         default="worker",
         min_length=1,
         description="The directory on the host that workers work in. Each slot has its own below "
-        "it, which is kept from lease to lease.",
+        "it, which is kept from lease to lease, unless the blueprint says otherwise. A relative "
+        "one is in the host's own directory; an absolute one is never removed.",
     )
     python: str = pydantic.Field(
         default="",
-        description="The Python on the host that runs the worker. If empty, that is the master's "
-        "own on the master's machine, and python3 elsewhere.",
+        description="The Python on the host that runs the worker. If empty, that is what the "
+        "blueprint found or made there, the master's own on the master's machine, or python3.",
     )
     masterFQDN: str = pydantic.Field(
         default="",
-        description="The name by which the host reaches the master. If empty, that is localhost on "
-        "the master's machine, and its full name elsewhere.",
+        description="The name by which the host reaches the master, unless its blueprint makes a "
+        "tunnel. If empty, that is localhost on the master's machine, and its full name elsewhere.",
     )
     properties: dict[str, Any] = pydantic.Field(
         default_factory=dict,

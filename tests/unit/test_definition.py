@@ -287,7 +287,21 @@ class NameTests(SynchronousTestCase):
     def test_names_are_identifiers_of_at_most_64_characters(self) -> None:
         for name in ("linux", "linux-arm_64", "_", "L" * 64):
             self.assertEqual(Plain(name).problems, (), name)
-        for name in ("", "L" * 65, "two words", "1st", "a)b", "é", "a\n", None, 3, ["x"]):
+        for name in (
+            "",
+            "L" * 65,
+            "two words",
+            "a ",
+            " a",
+            "1st",
+            "a)b",
+            "é",
+            "a\n",
+            "a\u200b",
+            None,
+            3,
+            ["x"],
+        ):
             (found,) = Plain(name).problems
             self.assertEqual(found.field, "name")
             self.assertIn("at most 64 letters", found.remedy)
