@@ -83,7 +83,7 @@ def checked(entries: Sequence[object], name: str) -> tuple[list[HostFields], lis
                     "hosts",
                     f"{where} is {_short(given)}, not a host",
                     "write a host such as Host('build1', address='10.0.0.5')"
-                    if line is None
+                    if not isinstance(entry, Entry)
                     else "write a host such as {name: build1, address: 10.0.0.5}",
                 )
             )

@@ -31,10 +31,27 @@ BROKEN = sorted((Path(__file__).parents[1] / "broken_configs").glob("*.cfg"))
 GOOD = """
 from buildbot.plugins import schedulers, util
 
-from buildbot_drydock import Drydock, LocalProcesses, Schedule, SyntheticPool, WorkerPool
+from buildbot_drydock import (
+    SSH,
+    Drydock,
+    Host,
+    HostPool,
+    LocalProcesses,
+    Schedule,
+    SyntheticPool,
+    WorkerPool,
+)
 
 drydock = Drydock(
     blueprints=[
+        HostPool(
+            "lab",
+            hosts=[
+                Host("build1", address="10.0.0.5", labels={"os": "debian"}, slots=2),
+                Host("build2", address="10.0.0.6", jump="build1", disabled="disk swap"),
+            ],
+            ssh=SSH(user="ci", known_hosts="/dev/null", tunnel_to="localhost:9989"),
+        ),
         LocalProcesses("here", limit=4, leases_per_resource=2, labels={"os": "linux", "kvm": True}),
         SyntheticPool(
             "cloud",
@@ -49,6 +66,7 @@ drydock = Drydock(
     workers=[
         WorkerPool("linux", size=SIZE, requires={"os": "linux", "kvm": True}),
         WorkerPool("image", size=2, requires={"image": util.Property("image")}, blueprints=["cloud"]),
+        WorkerPool("one", size=1, requires={"host": "build1"}),
         WorkerPool("any", size=1, requires=util.Property("requires"), name_prefix="eu-"),
     ],
     lease_seconds=200,
@@ -58,7 +76,7 @@ BuildmasterConfig = {
     "builders": [
         util.BuilderConfig(
             "tests",
-            workernames=[name for pool in ("linux", "image", "any") for name in drydock.workernames(pool)],
+            workernames=[name for pool in ("linux", "image", "one", "any") for name in drydock.workernames(pool)],
             factory=util.BuildFactory(),
         )
     ],
@@ -169,19 +187,35 @@ class GoodConfigTests(CheckConfig):
         self.check(path)
         self.assertEqual(sorted(path.parent.rglob("*")), before)
 
+    def test_files_are_found_from_wherever_checkconfig_is_called(self) -> None:
+        path = self.written(
+            GOOD.replace("SIZE", "3").replace('"lab",', '"lab", inventory="hosts.yaml",')
+        )
+        master = path.with_name("master")
+        master.mkdir()
+        path.rename(master / "master.cfg")
+        (master / "buildbot.tac").write_text("configfile = 'master.cfg'\n")
+        (master / "hosts.yaml").write_text("build3: {address: 10.0.0.7}\n")
+        self.assertEqual(self.check(master), (0, ["Config file is good!"]))
+        (master / "hosts.yaml").write_text("build3: {address: 10.0.0.7, slots: 0}\n")
+        status, (_, error) = self.check(master)
+        self.assertEqual(status, 1)
+        self.assertIn("blueprint 'lab', field 'inventory': hosts.yaml: host 'build3'", error)
+
     def load(self, path: Path) -> Any:
         return FileLoader(str(path.parent), path.name).loadConfig()
 
     def test_the_configuration_has_the_workers_and_the_service(self) -> None:
         loaded = self.load(self.good())
-        names = ["linux-001", "linux-002", "linux-003", "image-001", "image-002", "eu-any-001"]
+        names = ["linux-001", "linux-002", "linux-003", "image-001", "image-002", "one-001"]
+        names.append("eu-any-001")
         self.assertEqual([worker.name for worker in loaded.workers], names)
         self.assertEqual({type(worker) for worker in loaded.workers}, {DrydockWorker})
         self.assertEqual(loaded.builders[0].workernames, names)
         self.assertEqual(list(loaded.services), ["drydock"])
 
     def test_workers_are_told_what_their_pool_says(self) -> None:
-        linux, *_, image, _ = self.load(self.good()).workers
+        linux, *_, image, _, _ = self.load(self.good()).workers
         self.assertEqual(linux._config_kwargs["requires"], {"os": "linux", "kvm": "true"})
         self.assertEqual(image._config_kwargs["blueprints"], ("cloud",))
 
