@@ -2,7 +2,8 @@
 
 The rows are in SQLite, the leases are held by this master, 1,000 of them by workers of its crew,
 and planning is done in a thread, as the service does it. Each turn finds that some leases were
-released and others requested meanwhile, and ends when what it began has ended.
+released and others requested meanwhile; before some of them all leases were renewed, so that every
+row of a lease is a new one.
 
 The reactor must never be held for long, so what counts is the longest hold of all turns, the very
 first included, which reads every row for the first time. See ``reactor_holds`` for what a hold is:
@@ -46,6 +47,7 @@ from buildbot_drydock.store.rows import lease_values, resource_values
 
 POOLS, RESOURCES, WAITING = 10, 10_000, 1_000
 WORKERS, CHANGED_EACH_TURN, TURNS, ROUNDS = 1_000, 20, 20, 5
+TURNS_A_RENEWAL = 4
 IMAGES = ("old", "new")
 
 
@@ -116,19 +118,28 @@ def many_leases(resources: Iterable[Resource], now: float) -> tuple[Lease, ...]:
 
 
 class Listed:
-    """The hosts of one blueprint. They are there at once, and listing them costs nothing."""
+    """The hosts of one blueprint, ready as soon as they are created.
+
+    Each listing is made of new objects in a thread, as that of a real cloud is.
+    """
 
     def __init__(self, hosts: Iterable[Observed]) -> None:
-        self._hosts = {host.token: host for host in hosts}
+        self._identities = {host.token: host.identity for host in hosts}
 
     async def inventory(self) -> Sequence[Observed]:
-        return list(self._hosts.values())
+        return await deferToThread(self._list)
+
+    def _list(self) -> Sequence[Observed]:
+        return [
+            Observed(token=token, identity=identity)
+            for token, identity in list(self._identities.items())
+        ]
 
     async def create(self, token: str, spec: HostSpec) -> None:
-        self._hosts.setdefault(token, Observed(token=token, identity=f"i-{token}"))
+        self._identities.setdefault(token, f"i-{token}")
 
     async def destroy(self, token: str, identity: str = "") -> None:
-        self._hosts.pop(token, None)
+        self._identities.pop(token, None)
 
     async def vacate(self, resource: Resource, lease: Lease) -> None:
         """Nothing runs on these hosts."""
@@ -285,13 +296,15 @@ async def turns(directory: str) -> list[Measured]:
         await many.prepare()
         held: list[float] = []
         seconds: list[float] = []
-        for _ in range(TURNS):
+        for number in range(TURNS):
             with Heart(clock) as heart:
                 began = perf_counter()
                 await many.turn()
                 seconds.append(perf_counter() - began)
             held.append(heart.longest_ms)
             await many.change()
+            if number % TURNS_A_RENEWAL == 0:
+                await many.master.leases.renew_held()
     gc.unfreeze()
     return [
         measured("turn.seconds", statistics.median(seconds), "s"),
