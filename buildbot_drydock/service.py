@@ -118,7 +118,7 @@ class DrydockService(BuildbotService):
         provider = self._providers[definition.name]
         if not isinstance(provider, ListsHosts):
             return blueprint
-        return replace(blueprint, hosts=tuple(provider.listed()))
+        return definition.with_hosts(blueprint, provider.listed())
 
     # --- starting ----------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class Stock:
         self.free: dict[LabelKey, FreeSlots] = {}
         self.coming: dict[LabelKey, deque[Coming]] = {}
         self.hosts = None if blueprint.hosts is None else HostList(survey, blueprint)
+        self._most = blueprint.limit if blueprint.hosts is None else len(blueprint.hosts)
         self.idle: dict[int, Resource] = {}  # could be reclaimed
         self.ending: deque[Resource] = deque()  # their places will come free, each for one lease
         self.leased = 0
@@ -312,7 +313,7 @@ class Stock:
         if self.at_its_limit or (self.hosts is not None and self.hosts.free(requires) is None):
             return Full(
                 blueprint=self.blueprint.name,
-                limit=self.blueprint.limit,
+                limit=min(self.blueprint.limit, self._most),
                 leased=self.leased,
                 slots=self.slots,
                 ending=self._ended,

@@ -52,8 +52,9 @@ class TestWhichHost(PlannerTestCase):
 
     def test_each_lease_gets_a_host_of_its_own(self) -> None:
         lab = host_list("a", "b")
-        given = world(lab, leases=[lease(1), lease(2), lease(3)])
-        self.assert_plans(given, built("a", 1, 0), built("b", 2, 1))
+        for most in (2, 1_000):
+            given = world(replace(lab, limit=most), leases=[lease(1), lease(2), lease(3)])
+            self.assert_plans(given, built("a", 1, 0), built("b", 2, 1))
         self.assert_reasons(given, 3, Full(blueprint="lab", limit=2, leased=0, slots=0, ending=0))
 
     def test_the_slots_of_one_host_are_for_so_many_leases(self) -> None:
