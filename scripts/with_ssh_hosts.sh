@@ -131,6 +131,9 @@ write_machine() {
 		mount --bind "$1" /mnt # the directory may be in /tmp, which is about to be another
 		for each in home run tmp; do mount --bind "/mnt/$each" "/$each"; done
 		hostname "$2"
+		# A kernel of its own would tell each start of the machine from the others.
+		cat /proc/sys/kernel/random/uuid > /mnt/etc/boot_id
+		mount --bind /mnt/etc/boot_id /proc/sys/kernel/random/boot_id
 		trap 'exit 0' TERM
 		renice -n 10 -p $$ > /dev/null
 		env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \

@@ -93,6 +93,7 @@ class Keeper:
         self._in_service = True
         self._skew_reported = False
         self._is_open = False
+        self._loss: HostError | None = None  # how the connection came to be lost
         self._look_at = clock.seconds()  # when to look again
         self._try_at = 0.0  # nothing before this, after a failure
         self._fit = False  # since the last look
@@ -257,7 +258,7 @@ class Keeper:
             reason = f"it took more than {limit}"
             self._fail(Trouble(phase=self._phase, reason=reason, gravity=Gravity.UNFIT))
         except HostError as error:
-            self._fail(trouble_of(error, self._phase))
+            self._fail(trouble_of(self._loss or error, self._phase))
         except Exception as error:  # noqa: BLE001 - our own bug: it stops this machine alone
             self.log.failure("keeping host {name}", name=self.name)
             self._fail(Trouble(phase=self._phase, reason=repr(error), gravity=Gravity.UNFIT))
@@ -269,6 +270,7 @@ class Keeper:
         if not self._is_open:
             self._phase = "connecting"
             await self._link.close()
+            self._loss = None
             await self._link.open()
             self._is_open = True
             self._python = ""
@@ -375,7 +377,8 @@ class Keeper:
         if not self._is_open or self._closed:
             return
         self._is_open = False
-        if self._step is None:  # otherwise that fails, and is what is told of
+        self._loss = error
+        if self._step is None:  # otherwise that fails
             self._fail(trouble_of(error, ""))
             self._show()
             self._rest()

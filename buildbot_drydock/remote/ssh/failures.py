@@ -150,7 +150,7 @@ def connection_lost(access: Access, error: BaseException | None) -> HostUnreacha
 
 def no_session(access: Access, error: BaseException) -> HostUnreachable:
     """Translate a session that could not be opened on an open connection."""
-    if isinstance(error, asyncssh.ChannelOpenError):
+    if isinstance(error, asyncssh.ChannelOpenError) and "connection closed" not in str(error):
         remedy = (
             f"it allows fewer sessions than {access.most_channels} at once, or can't start "
             "processes: lower most_channels, raise MaxSessions in its sshd_config, or see "
