@@ -50,6 +50,8 @@ class Leases:
         self._held: dict[int, Callable[[Lease], None] | None] = {}
         self._waiting: dict[int, list[Deferred[Lease]]] = {}
         self._active: dict[int, Lease] = {}  # those held; spares a read when they are waited for
+        self._left_over: dict[str, list[int]] | None = None  # from before the start, by owner
+        self._asked: set[str] = set()  # owners who have asked for theirs
 
     async def request(
         self,
@@ -130,27 +132,23 @@ class Leases:
         Those that nobody comes for expire.
         """
         rows = await self._store.rows()
-        mine = [
-            lease.id
-            for lease in rows.leases
-            if lease.master == self._master and lease.status in LIVING_LEASES
-        ]
+        mine = [lease for lease in rows.leases if self._is_ours(lease)]
+        self._left_over = {}
+        for lease in mine:
+            self._left_over.setdefault(lease.owner, []).append(lease.id)
         if mine:
-            await self._store.renew(mine, expires_at=self._expiry())
+            numbers = [lease.id for lease in mine]
+            await self._store.renew(numbers, expires_at=self._expiry())
+
+    def _is_ours(self, lease: Lease) -> bool:
+        return lease.master == self._master and lease.status in LIVING_LEASES
 
     async def adopt(self, owner: str) -> Lease | None:
         """After a restart, return the owner's newest active lease, and release its other ones.
 
         A lease that was not active yet had nobody using it, so it is released too.
         """
-        rows = await self._store.rows()
-        mine = [
-            lease
-            for lease in rows.leases
-            if lease.owner == owner
-            and lease.master == self._master
-            and lease.status in LIVING_LEASES
-        ]
+        mine = await self._leases_of(owner)
         active = [lease for lease in mine if lease.status is LeaseStatus.ACTIVE]
         adopted = active[-1] if active else None
         for lease in mine:
@@ -163,6 +161,20 @@ class Leases:
         self._held[adopted.id] = None
         self._active[adopted.id] = adopted
         return adopted
+
+    async def _leases_of(self, owner: str) -> list[Lease]:
+        """Return what an owner has of this master, oldest first.
+
+        At the start every holder asks, and to read all rows for each would take long.
+        """
+        if self._left_over is None or owner in self._asked:
+            rows = await self._store.rows()
+            found = [lease for lease in rows.leases if lease.owner == owner]
+        else:
+            numbers = self._left_over.pop(owner, [])
+            found = [row for n in numbers if (row := await self._store.lease(n)) is not None]
+        self._asked.add(owner)
+        return [lease for lease in found if self._is_ours(lease)]
 
     async def renew_held(self) -> None:
         """Renew all held leases in one statement; holders of lost ones are told."""

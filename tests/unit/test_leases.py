@@ -10,7 +10,7 @@ from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Resource, ResourceRequest
 from buildbot_drydock.reasons import Full
 from buildbot_drydock.testing.builders import NOW
-from tests.unit.core import CoreTestCase
+from tests.unit.core import CoreTestCase, hanging
 
 LEASE_SECONDS = 100.0
 
@@ -361,6 +361,32 @@ class TestAfterARestart(LeasesTestCase):
         self.given(self.asked())
         self.assertIsNone(self.now(self.other_master().adopt("worker/1")))
         self.assertIs(self.lease().status, LeaseStatus.ACTIVE)
+
+    def test_at_the_start_the_rows_are_read_once_for_all_holders(self) -> None:
+        for number in range(3):
+            self.asked(f"worker/{number}")
+        self.given(self.lease(3))
+        self.restart()
+        self.now(self.leases.await_holders())
+        self.patch(self.store, "rows", hanging())
+        adopted = [self.now(self.leases.adopt(f"worker/{number}")) for number in range(4)]
+        self.assertEqual([each and each.id for each in adopted], [None, None, 3, None])
+        self.assertIs(self.lease(1).status, LeaseStatus.RELEASED)
+
+    def test_what_has_ended_since_the_start_is_not_adopted(self) -> None:
+        self.given(self.asked())
+        self.restart()
+        self.now(self.leases.await_holders())
+        self.broken(1)
+        self.assertIsNone(self.now(self.leases.adopt("worker/1")))
+
+    def test_who_comes_again_finds_what_was_asked_for_meanwhile(self) -> None:
+        self.restart()
+        self.now(self.leases.await_holders())
+        self.assertIsNone(self.now(self.leases.adopt("worker/1")))
+        self.given(self.asked())
+        again = self.now(self.leases.adopt("worker/1"))
+        self.assertEqual(again and again.id, 1)
 
     def test_one_that_is_lost_at_that_moment_is_not_adopted(self) -> None:
         self.given(self.asked())
