@@ -43,7 +43,11 @@ def main(directory: str, requirement: str, pip_arguments: list[str], limit: floa
     try:
         with _locked(f"{directory}.lock", deadline) as lock:
             if not is_complete(directory):
-                _make(directory, requirement, pip_arguments, lock, deadline)
+                try:
+                    _make(directory, requirement, pip_arguments, lock, deadline)
+                except BaseException:
+                    shutil.rmtree(directory, ignore_errors=True)  # it may have filled the disk
+                    raise
         result = {"python": interpreter_in(directory)}
     except Failed as failed:
         result = {"phase": failed.phase, "problem": str(failed)}

@@ -136,6 +136,11 @@ class TellingTests(SynchronousTestCase):
         self.assertIn("was ended by signal 9", text)
         self.assertIn("Collecting", text)
 
+    def test_what_is_no_answer_is_shown(self) -> None:
+        for answer in (told("5"), told('"4.3.0"'), told(FOUND, exit_code=1), told()):
+            text = str(self.failureResultOf(self.find(answer), HostError).value)
+            self.assertIn("instead of telling its version", text)
+
     def test_a_limit_stays_a_limit(self) -> None:
         finding = self.find(told(FOUND), CommandTimedOut("it took longer than 7 s"))
         text = str(self.failureResultOf(finding, CommandTimedOut).value)
