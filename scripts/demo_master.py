@@ -90,9 +90,10 @@ class Master:
             return []
         return next(value for key, value in content.items() if key != "meta")
 
-    def force(self) -> int:
+    def force(self, **properties: str) -> int:
         """Ask for a build; return the number of its build request."""
-        call = {"id": 1, "jsonrpc": "2.0", "method": "force", "params": {"builderid": "1"}}
+        parameters = {"builderid": "1", **properties}
+        call = {"id": 1, "jsonrpc": "2.0", "method": "force", "params": parameters}
         request = urllib.request.Request(
             f"{self.url}api/v2/forceschedulers/force",
             json.dumps(call).encode(),
