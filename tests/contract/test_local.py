@@ -332,6 +332,10 @@ class TestBuildDirectories(OnDirectory):
         home = self.root / TOKEN
         return sorted(str(each.parent.relative_to(home)) for each in home.rglob("buildbot.tac"))
 
+    @property
+    def directories(self) -> list[str]:
+        return sorted(each.name for each in (self.root / TOKEN).iterdir() if each.is_dir())
+
     async def test_they_are_kept_for_the_next_lease(self) -> None:
         left = await self.left_after_a_lease("worker-0", "worker-1", keep=True)
         self.assertEqual(left, ["worker-0", "worker-1"])
@@ -344,10 +348,7 @@ class TestBuildDirectories(OnDirectory):
     async def test_whatever_directory_a_pool_gives_its_workers(self) -> None:
         left = await self.left_after_a_lease("linux-0", "deep/down/worker-0", "linux-1", "a-0-1")
         self.assertEqual(left, ["a-0-1", "linux-1"])
-        self.assertEqual(
-            sorted(each.name for each in (self.root / TOKEN).iterdir()),
-            ["a-0-1", "deep", "linux-1"],
-        )
+        self.assertEqual(self.directories, ["a-0-1", "deep", "linux-1"])
 
     async def test_what_a_build_on_another_slot_made_is_not_taken_for_one(self) -> None:
         left = await self.left_after_a_lease("worker-1", "worker-1/tests/build/worker-0")
@@ -360,7 +361,7 @@ class TestBuildDirectories(OnDirectory):
             self.root / TOKEN / "linux-0" / "twistd.log"
         )
         await self.left_after_a_lease()
-        self.assertEqual(list((self.root / TOKEN).iterdir()), [])
+        self.assertEqual(self.directories, [])
 
     async def test_a_directory_that_is_no_workers_is_kept(self) -> None:
         await self.provider.create(TOKEN, HostSpec())
@@ -394,7 +395,7 @@ class TestBuildDirectories(OnDirectory):
         await self.assertFailure(vacating, RetryLater)
         self.patch(local, "remove_tree", remove_tree)
         await provider.vacate(self.resource(), a_lease(0, self.resource()))
-        self.assertEqual(list((self.root / TOKEN).iterdir()), [])
+        self.assertEqual(self.directories, [])
 
 
 class TestDiskErrors(OnDirectory):
