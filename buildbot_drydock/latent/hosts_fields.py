@@ -112,7 +112,7 @@ def _sequence(value: object) -> object:
 
 
 def _jumps(value: str) -> str:
-    for each in value.split(","):
+    for each in value.split(",") if value else ():
         parsed = _JUMP.fullmatch(each.strip())
         if parsed is None or int(parsed["port"] or USUAL_PORT) not in range(1, MOST_PORT + 1):
             raise ValueError(f"{each.strip()!r} is not the way to a jump host")
