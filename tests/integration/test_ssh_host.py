@@ -126,6 +126,17 @@ class TestSSHHost(HostContract, _OnAMachine):
         await self.fails(Deferred.fromCoroutine(call), CommandTimedOut)
         self.assertTrue(await self.host.running(self.tag))
 
+    async def test_a_limit_ends_what_a_command_has_left_in_its_group(self) -> None:
+        call = self.host.run(["sh", "-c", "sleep 600 & exit 3"], timeout=3.0)
+        await self.fails(Deferred.fromCoroutine(call), CommandTimedOut)
+        await self.until_nothing_runs()
+
+    async def test_what_a_command_has_left_without_its_output_stays(self) -> None:
+        script = "sleep 600 >/dev/null 2>&1 & echo $!"
+        completed = await self.sh(script, env={TAG_MARK: self.tag})
+        await self.until(lambda: self.machine.commands() == ["sleep 600"])
+        self.assertTrue(completed.stdout)
+
     async def test_the_environment_is_on_no_command_line(self) -> None:
         script = "ps -eo args > listing; sleep 0.2; ps -eo args >> listing; env > environment"
         await self.sh(script, env={"PASSWORD": "not for others"})

@@ -20,6 +20,9 @@ from buildbot_drydock.remote.ssh.loop import SSHLoop
 
 T = TypeVar("T")
 
+# A server that is told of a closed session and of the next at once counts both. So one that is
+# refused is asked for again, after some seconds in all.
+_SESSION_PAUSES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _CLOSING_SECONDS: Final = 2.0  # how long a machine may take to say goodbye
 
 
@@ -80,8 +83,14 @@ class Connection:
 
     async def _exchange(self, request: Request) -> Answer:
         async with self._channels:
-            connection = await self._opened()
-            return await exchange(connection, self.access, request)
+            for pause in _SESSION_PAUSES:
+                try:
+                    return await exchange(await self._opened(), self.access, request)
+                except HostUnreachable as error:
+                    if error.phase != failures.OPENING:
+                        raise
+                await asyncio.sleep(pause)
+            return await exchange(await self._opened(), self.access, request)
 
     async def _opened(self) -> asyncssh.SSHClientConnection:
         if self._open is not None:
@@ -240,7 +249,7 @@ class _Attempt:
                 sock.close()
                 raise
         finally:
-            keys.close()
+            await keys.close()
 
     async def _reach(self) -> socket.socket:
         """Connect, and wait until the server says something: only then is it worth a handshake."""

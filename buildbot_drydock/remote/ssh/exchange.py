@@ -14,7 +14,7 @@ from buildbot_drydock.interfaces import Completed
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.failures import connection_lost, no_session, shell_did_not_run
 from buildbot_drydock.remote.ssh.library import asyncssh
-from buildbot_drydock.remote.ssh.scripts import READY
+from buildbot_drydock.remote.ssh.scripts import END_GROUP, READY, command_line, given
 
 _SHOWN_BYTES: Final = 500  # of the last output, in an error
 _ENDING_SECONDS: Final = 5.0  # how long a killed command may take to end
@@ -53,7 +53,7 @@ async def exchange(
 
     Raises ``CommandTimedOut``, and ``HostUnreachable`` for a script whose end is not known.
     """
-    session = _Exchange(access, request)
+    session = _Exchange(connection, access, request)
     opening = asyncio.ensure_future(
         connection.create_session(lambda: session, request.line, encoding=None)
     )
@@ -70,15 +70,17 @@ class _Stream:
 
     def __init__(self) -> None:
         self.before = b""
-        self.ready = False
+        self.leader = b""  # the number of the script's process, once it is ready
         self.after: list[bytes] = []
 
     def feed(self, data: bytes) -> bytes:
         """Take output; return what of it came after the script was ready."""
-        if not self.ready:
+        if not self.leader:
             self.before += data
-            self.before, mark, data = self.before.partition(READY)
-            self.ready = bool(mark)
+            data = b""
+            if (mark := READY.search(self.before)) is not None:
+                self.leader, data = mark[1], self.before[mark.end() :]
+                self.before = self.before[: mark.start()]
         if data:
             self.after.append(data)
         return data
@@ -87,9 +89,12 @@ class _Stream:
 class _Exchange(asyncssh.SSHClientSession[bytes]):
     """The script while it runs."""
 
-    def __init__(self, access: Access, request: Request) -> None:
+    def __init__(
+        self, connection: asyncssh.SSHClientConnection, access: Access, request: Request
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[Answer] = loop.create_future()
+        self._connection = connection
         self._access = access
         self._request = request
         self._channel: Any = None
@@ -155,13 +160,27 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
             self.answer.cancel()
         if self._channel is None or self._closed.is_set():
             return
-        if self._request.farewell:
+        if self._request.farewell and self._exited.is_set():
+            await self._end_what_it_left()
+        elif self._request.farewell:
             self._channel.write(self._request.farewell)
             self._channel.write_eof()
             # Not until the channel is closed: what has left the group may hold its outputs.
             await _at_most(_ENDING_SECONDS, self._exited)
         self._channel.close()
         await _at_most(_ENDING_SECONDS, self._closed)
+
+    async def _end_what_it_left(self) -> None:
+        """End the group of a command that has ended, by which its input has been closed."""
+        if self._out.leader:
+            content = given({"directory": "/"}, [self._out.leader.decode()])
+            with suppress(asyncssh.Error, OSError, asyncio.TimeoutError):
+                await self._connection.run(
+                    command_line(END_GROUP),
+                    input=content,
+                    encoding=None,
+                    timeout=_ENDING_SECONDS,
+                )
 
     def _run_into(self, limit: str) -> None:
         self._stop_timers()
@@ -193,7 +212,7 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
 
     def _answer(self, exit_code: int) -> Answer:
         return Answer(
-            ready=self._out.ready,
+            ready=bool(self._out.leader),
             completed=Completed(
                 exit_code=exit_code,
                 stdout=b"".join(self._out.after),

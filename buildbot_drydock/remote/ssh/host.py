@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
+from urllib.parse import quote
 
 from buildbot_drydock.errors import HostError, HostUnreachable
 from buildbot_drydock.interfaces import Completed
@@ -97,6 +98,7 @@ class SSHHost:
             "log": _relative(log),
             "log_directory": _relative(log and str(PurePosixPath(log).parent)),
             "mark": _mark(TAG_MARK, tag),
+            "note": _note(tag),
             "environment": self._environment(env, {TAG_MARK: tag}),
         }
         await self._do(f"start {argv[0]}", processes.START, values, argv)
@@ -108,8 +110,8 @@ class SSHHost:
         return answer.completed.stdout == b"yes\n"
 
     async def stop(self, tag: str) -> None:
-        """End all processes marked with *tag*, even if the directory is gone."""
-        await self.end_marked(TAG_MARK, tag)
+        """End all processes marked with *tag* for good, even if the directory is gone."""
+        await self._end(TAG_MARK, tag, _note(tag))
 
     async def end_marked(self, mark: str, value: str) -> None:
         """End all processes that bear the environment variable *mark* with *value*.
@@ -117,8 +119,12 @@ class SSHHost:
         The leaders of process groups are asked first, and what is left after the grace time is
         killed. Raises ``HostError`` that names what is still left then.
         """
+        await self._end(mark, value, "")
+
+    async def _end(self, mark: str, value: str, note: str) -> None:
         values = {
             "mark": _mark(mark, value),
+            "note": note,
             "grace": str(math.ceil(self._grace_seconds * _PAUSES_PER_SECOND)),
         }
         await self._do(
@@ -242,6 +248,11 @@ def _relative(path: str | None) -> str:
     if not path:
         return ""
     return path if path.startswith("/") else f"./{path}"
+
+
+def _note(tag: str) -> str:
+    """Return the name of the file that says that a tag must not be started any more."""
+    return quote(tag, safe="")
 
 
 def _mark(mark: str, value: str) -> str:

@@ -27,10 +27,11 @@ class Keys:
     def shown(self) -> tuple[str, ...]:
         return tuple(self.names)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the agent."""
         if self.agent is not None:
             self.agent.close()
+            await self.agent.wait_closed()
 
 
 async def load_keys(access: Access) -> Keys:

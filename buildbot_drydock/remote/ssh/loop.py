@@ -131,6 +131,7 @@ async def _end_all_tasks() -> None:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+    await asyncio.sleep(0)  # what was aborted closes its socket in the next turn
 
 
 # A Deferred that has been called has been cancelled.

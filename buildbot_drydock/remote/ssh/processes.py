@@ -14,7 +14,7 @@ from buildbot_drydock.remote.ssh.scripts import _BEGIN, _ENTER
 # look is without them, as not every grep can do that; it is the only one if nothing bears the mark.
 _FIND: Final = r"""
 drydock_proc() {
-    [ -z "${drydock_without_proc-}" ] && [ -r /proc/self/environ ]
+    [ -r /proc/self/environ ]
 }
 drydock_bearers() {
     drydock_files=$(LC_ALL=C grep -slF -e "$drydock_mark" /proc/[0-9]*/environ)
@@ -118,11 +118,67 @@ echo "$drydock_found"
 """
 )
 
-# A pause is a twentieth of a second, and a look takes its time as well.
+# The lock makes a look and a start one step. With flock, what is started holds it as well, until it
+# bears its mark, so whoever dies in between leaves no gap. Without, the lock is a link that names
+# its holder, and one whose holder is gone is taken away under a second lock.
+_LOCK: Final = r"""
+drydock_busy() {
+    drydock_turns=$((drydock_turns + 1))
+    [ "$drydock_turns" -lt 200 ] || drydock_fail 98 "another process has held \
+$drydock_directory/.drydock-start.lock for too long; see whether a master hangs, or remove it"
+    drydock_pause
+}
+drydock_lock_by_link() {
+    drydock_lock=.drydock-start.link
+    until ln -s "$$" "$drydock_lock" 2>/dev/null; do
+        drydock_holder=$(readlink "$drydock_lock")
+        if [ -n "$drydock_holder" ] && ! kill -s 0 "$drydock_holder" 2>/dev/null &&
+            ln -s "$$" "$drydock_lock.old" 2>/dev/null; then
+            [ "$(readlink "$drydock_lock")" != "$drydock_holder" ] || rm -f "$drydock_lock"
+            rm -f "$drydock_lock.old"
+        else
+            drydock_busy
+        fi
+    done
+    trap 'rm -f "$drydock_lock"' EXIT
+    trap 'exit 98' HUP INT TERM PIPE
+}
+drydock_lock() {
+    drydock_turns=0
+    umask 077
+    if command -v flock >/dev/null 2>&1; then
+        true >>.drydock-start.lock || exit 98
+        exec 9>>.drydock-start.lock
+        until flock -n 9; do drydock_busy; done
+    else
+        drydock_lock_by_link
+        exec 9>/dev/null
+    fi
+}
+"""
+
+# A start may be under way, and arrive long after: so what is stopped is noted, in an empty file for
+# each tag, until no start can be under way any more. If the note finds no space on the disk, a start
+# is not likely to, either. A pause is a twentieth of a second, and a look takes its time as well.
 STOP: Final = (
     _BEGIN
     + _FIND
+    + _LOCK
     + r"""
+LC_ALL=C
+export LC_ALL
+if [ -n "$drydock_note" ] && cd -- "$drydock_directory" 2>/dev/null; then
+    drydock_said=$(
+        exec 2>&1
+        drydock_lock
+        mkdir -p .drydock-stopped && true >".drydock-stopped/$drydock_note" || exit 98
+        find .drydock-stopped -type f -mtime +7 -exec rm -f {} + 9>&-
+    ) || case $drydock_said in
+        *"No space left"* | *[Qq]uota*) ;;
+        *) [ ! -d "$drydock_directory" ] || drydock_fail 98 "$drydock_said" ;;
+    esac
+    cd /
+fi
 drydock_signal() {
     drydock_leaders=
     drydock_all=
@@ -164,46 +220,6 @@ drydock_ready
 """
 )
 
-_LOCK_NAME: Final = ".drydock-start.lock"
-
-# The lock makes a look and a start one step. With flock, what is started holds it as well, until it
-# bears its mark, so whoever dies in between leaves no gap. Without, the lock is a link that names
-# its holder, and one whose holder is gone is taken away under a second lock.
-_LOCK: Final = r"""
-drydock_busy() {
-    drydock_turns=$((drydock_turns + 1))
-    [ "$drydock_turns" -lt 200 ] || drydock_fail 98 "another process has held \
-$drydock_directory/.drydock-start.lock for too long; see whether a master hangs, or remove it"
-    drydock_pause
-}
-drydock_lock_by_link() {
-    drydock_lock=.drydock-start.link
-    until ln -s "$$" "$drydock_lock" 2>/dev/null; do
-        drydock_holder=$(readlink "$drydock_lock")
-        if [ -n "$drydock_holder" ] && ! kill -s 0 "$drydock_holder" 2>/dev/null &&
-            ln -s "$$" "$drydock_lock.old" 2>/dev/null; then
-            [ "$(readlink "$drydock_lock")" != "$drydock_holder" ] || rm -f "$drydock_lock"
-            rm -f "$drydock_lock.old"
-        else
-            drydock_busy
-        fi
-    done
-    trap 'rm -f "$drydock_lock"' EXIT
-    trap 'exit 98' HUP INT TERM PIPE
-}
-drydock_turns=0
-drydock_umask=$(umask)
-umask 077
-if [ -z "${drydock_without_flock-}" ] && command -v flock >/dev/null 2>&1; then
-    true >>.drydock-start.lock || exit 98
-    exec 9>>.drydock-start.lock
-    until flock -n 9; do drydock_busy; done
-else
-    drydock_lock_by_link
-    exec 9>/dev/null
-fi
-"""
-
 # Whoever gave up waiting has closed the channel: then saying that all is ready ends the script,
 # before it starts what nobody expects any more. The start is over when what was started bears its
 # mark: only then does it let go of the pipe that the script waits at.
@@ -213,6 +229,10 @@ START: Final = (
     + _FIND
     + _LOCK
     + r"""
+drydock_umask=$(umask)
+drydock_lock
+[ ! -e ".drydock-stopped/$drydock_note" ] ||
+    drydock_fail 98 "${drydock_mark#*=} was stopped before"
 drydock_left=
 if drydock_runs; then
     drydock_ready

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-READY: Final = b"\x01drydock\x02"
+READY: Final = re.compile(rb"\x01drydock ([0-9]+)\x02")  # with the number of its process
 
 # How a script ends that could not begin.
 CUT_OFF: Final = 96  # not all of its input arrived
@@ -79,8 +79,8 @@ IFS= read -r drydock_given || exit 96
 eval "$drydock_given"
 drydock_given=
 drydock_ready() {
-    printf '\001drydock\002' >&2
-    printf '\001drydock\002'
+    printf '\001drydock %s\002' $$ >&2
+    printf '\001drydock %s\002' $$
 }
 drydock_fail() {
     printf '%s\n' "$2" >&2
@@ -121,8 +121,8 @@ fi
 
 # The watch stands aside from the command, which must not find a child that it has not started, and
 # holds none of its outputs. A line, and the end of the time, ends the group whatever is left of it;
-# the end of the input ends it only if the command has not ended by itself. The command may signal
-# its group, so the watch ignores what can be ignored.
+# the end of the input ends it only if the command has not ended by itself: a server closes the
+# input of a command that has. The command may signal its group, so the watch ignores what it can.
 _WATCH: Final = r"""
 exec 3<&0 </dev/null
 drydock_watch() {
@@ -137,7 +137,10 @@ drydock_watch() {
     wait "$drydock_sleeper" && kill -s KILL 0
     kill -s 0 $$ && kill -s KILL 0
 }
-(drydock_watch >/dev/null 2>&1 &)
+(
+    exec >/dev/null 2>&1
+    drydock_watch &
+)
 """
 
 RUN: Final = (
@@ -237,6 +240,14 @@ if cd -P -- "$2" 2>/dev/null; then
         rm -rf -- "./$3" || exit 98
     fi
 fi
+drydock_ready
+"""
+)
+
+END_GROUP: Final = (
+    _BEGIN
+    + r"""
+kill -s KILL -- "-$1" 2>/dev/null
 drydock_ready
 """
 )
