@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from buildbot_drydock.latent.health import Standing
+from buildbot_drydock.latent.health import Gravity, Standing
 from buildbot_drydock.latent.premises import Look, Marker
 from buildbot_drydock.latent.vitals import Vitals
 from buildbot_drydock.model import Health, Observed
@@ -121,7 +121,7 @@ class Claims:
             return Health.FAILING, why
         if claim.progress is Progress.TAKEN:
             return Health.READY, ""
-        if standing is Standing.UNFIT:
+        if trouble is not None and trouble.gravity is Gravity.UNFIT:
             return Health.FAILING, why
         if now >= claim.since + self._boot_timeout:
             return (

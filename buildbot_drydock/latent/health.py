@@ -109,6 +109,11 @@ def answered(before: Condition, now: float) -> Condition:
     return Condition(since=before.since, losses=losses, answered_at=now, proof_seconds=proof)
 
 
+def heard(before: Condition) -> Condition:
+    """Return the condition when it answers again, and it has still to be seen whether it is fit."""
+    return replace(before, silent_since=None)
+
+
 def standing(condition: Condition, now: float, *, lost_after: float) -> Standing:
     """Return what may be done with the host. *lost_after* is how long it may be suspect."""
     trouble = condition.trouble

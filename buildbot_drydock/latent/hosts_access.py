@@ -99,8 +99,9 @@ def _access(
     host_key: str | None,
     jump: tuple[Access, ...],
 ) -> Access:
+    # Of these two, the pool has one at most.
     authority = ssh.host_authority if host_key is None else None
-    known_hosts = ssh.known_hosts if host_key is None and authority is None else None
+    known_hosts = ssh.known_hosts if host_key is None else None
     return Access(
         address=address,
         user=user,

@@ -23,6 +23,7 @@ from buildbot_drydock.latent.health import Gravity, Trouble
 from buildbot_drydock.latent.links import Dial, FindInterpreter
 from buildbot_drydock.latent.premises import OWNER_MARK, Look, Marker, owner
 from buildbot_drydock.latent.troubles import (
+    CONNECTING,
     LOOKING,
     Setback,
     foreign_marker,
@@ -180,7 +181,7 @@ class Keeper:
         marker = self._claims.marker
         if marker is not None and self._step is None and marker.token not in self._claims:
             return f"waiting until what {marker.token} left is cleaned up"
-        return self._phase or "connecting"
+        return self._phase or CONNECTING
 
     # --- working -----------------------------------------------------------------------------
 
@@ -268,7 +269,7 @@ class Keeper:
     async def _visit(self) -> None:
         """Connect, if need be, and look at the machine."""
         if not self._is_open:
-            self._phase = "connecting"
+            self._phase = CONNECTING
             await self._link.close()
             self._loss = None
             await self._link.open()
@@ -282,6 +283,9 @@ class Keeper:
         self._look_at = now + self._rules.probe_interval * (0.75 + 0.5 * self._uniform())
         self._fit = False
         self._see(seen)
+        self._vitals.heard()
+        if not self._in_service:  # then nobody asks whether it is fit
+            self._vitals.answered()
 
     def _see(self, seen: Look) -> None:
         """Judge what was seen. Raises ``Setback`` if the machine is not ours to use."""

@@ -9,6 +9,7 @@ from buildbot_drydock.events import HostWarned
 from buildbot_drydock.latent.health import Gravity, Trouble
 from buildbot_drydock.latent.premises import MARKER, Look, Marker
 
+CONNECTING: Final = "connecting"
 LOOKING: Final = "looking at it"
 
 _MEGABYTE: Final = 1_000_000
@@ -29,7 +30,7 @@ def trouble_of(error: HostError, phase: str) -> Trouble:
     if isinstance(error, HostUnreachable):
         return _unreachable(error, phase)
     # A look takes no time, so a machine that does not come to an end with it hangs.
-    silent = isinstance(error, CommandTimedOut) and phase == LOOKING
+    silent = isinstance(error, CommandTimedOut) and phase in (CONNECTING, LOOKING)
     return Trouble(
         phase=phase, reason=str(error), gravity=Gravity.SILENT if silent else Gravity.UNFIT
     )

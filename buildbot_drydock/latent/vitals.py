@@ -54,6 +54,9 @@ class Vitals:
     def answered(self) -> None:
         self._condition = health.answered(self._condition, self._clock.seconds())
 
+    def heard(self) -> None:
+        self._condition = health.heard(self._condition)
+
     def failed(self, trouble: Trouble) -> float:
         """Take note of a trouble; return how many seconds to wait until the next attempt."""
         now = self._clock.seconds()

@@ -37,8 +37,9 @@ class Machine:
     # Raised whenever somebody connects, or does anything on it.
     connect_error: HostError | None = None
     error: HostError | None = None
-    # Whatever is done on it waits for this, if it is set.
+    # What is done on it waits for this, if it is set: all, or what begins with `held`.
     hold: Deferred[None] | None = None
+    held: str = ""
     unkillable: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
     processes: list[MachineProcess] = field(default_factory=list)
@@ -83,9 +84,15 @@ class Machine:
             raise HostError("processes 17 are still there; look for what they wait for")
         self.processes = [each for each in self.processes if each.marks.get(mark) != value]
 
+    def let_go(self) -> None:
+        """Hold up nothing any more."""
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            hold.callback(None)
+
     async def turn(self, what: str) -> None:
         """Let something happen on the machine, or not."""
-        if self.hold is not None:
+        if self.hold is not None and what.startswith(self.held):
             waiting: Deferred[None] = Deferred()
             self.hold.addBoth(lambda _: None if waiting.called else waiting.callback(None))
             await waiting

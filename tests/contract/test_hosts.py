@@ -248,10 +248,19 @@ class TestTheList(TestCase, InMemory):
         self.source.next = host_list([(host, "build1")], {})
         await self.inventory()
         self.assertIn("disk swap, until 20", self.provider.listed()[0].disabled)
+        self.assertFalse(self.machines["build1"].links[0].is_open)
         self.clock.advance(61)
         await self.inventory()
         self.assertEqual(self.provider.listed()[0].disabled, "")
         self.assertEqual(self.provider.listed()[0].unavailable, "")
+
+    async def test_a_closed_provider_keeps_nothing_open(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        await self.inventory()
+        await self.provider.close()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertFalse(any(link.is_open for link in self.machines["build1"].links))
+        self.assertIsNotNone(self.machines["build1"].marker())
 
     async def test_one_machine_that_hangs_holds_up_no_other_and_no_verb(self) -> None:
         self.machines["build1"].hold = Deferred()

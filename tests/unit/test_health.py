@@ -17,6 +17,7 @@ from buildbot_drydock.latent.health import (
     Trouble,
     answered,
     failed,
+    heard,
     next_change,
     standing,
     unavailable,
@@ -173,6 +174,14 @@ class TestCases(SynchronousTestCase):
     def test_why_it_is_not_available_names_phase_and_remedy(self) -> None:
         text = unavailable(failed(UNSEEN, SILENT, 1.0), 1.0, lost_after=LOST_AFTER)
         self.assertEqual(text, "failed while connecting: it does not answer (remedy: switch it on)")
+
+    def test_one_that_is_heard_of_again_is_not_lost_while_it_is_made_fit(self) -> None:
+        condition = heard(failed(answered(UNSEEN, 0.0), SILENT, 100.0))
+        self.assertIs(standing_at(condition, 9_000.0), Standing.UNFIT)
+        silent_again = failed(condition, SILENT, 9_000.0)
+        self.assertIs(standing_at(silent_again, 9_059.0), Standing.SUSPECT)
+        self.assertIs(standing_at(silent_again, 9_060.0), Standing.BROKEN)
+        self.assertIs(standing_at(heard(failed(UNSEEN, GRAVE, 1.0)), 1.0), Standing.BROKEN)
 
     def test_gravity_is_ordered(self) -> None:
         self.assertTrue(health.is_graver(GRAVE, SILENT))

@@ -18,8 +18,7 @@ class TestTakingIntoUse(Kept):
         self.machine.hold = Deferred()
         self.keeper.begin()
         self.assertIn("not been looked at", self.keeper.unavailable)
-        self.machine.hold.callback(None)
-        self.machine.hold = None
+        self.machine.let_go()
         self.assertEqual(self.keeper.unavailable, "")
         self.assertEqual(self.listed(), {})
         self.assertEqual(self.events, [])
@@ -30,8 +29,7 @@ class TestTakingIntoUse(Kept):
         self.keeper.use(TOKEN)
         self.assertEqual(self.listed(), {TOKEN: Health.STARTING})
         before = self.changes
-        hold, self.machine.hold = self.machine.hold, None
-        hold.callback(None)
+        self.machine.let_go()
         self.assertEqual(self.listed(), {TOKEN: Health.READY})
         self.assertGreater(self.changes, before)
         marker = self.machine.marker()
@@ -110,6 +108,56 @@ class TestTakingIntoUse(Kept):
         self.assertEqual(self.listed(restarted), {TOKEN: Health.READY})
         self.assertEqual(self.machine.tags(), set())
 
+    def test_what_runs_of_the_resource_is_spared_when_two_masters_take_it_at_once(self) -> None:
+        self.taken()
+        self.start("started by the faster one")
+        half = Marker(installation=OURS, token=TOKEN, since=NOON, boot="boot-1")
+        self.machine.files["drydock/owner.json"] = half.content()
+        slower = self.new_keeper()
+        slower.begin()
+        slower.use(TOKEN)
+        self.assertEqual(self.listed(slower), {TOKEN: Health.READY})
+        self.assertEqual(self.machine.tags(), {"started by the faster one"})
+
+    def test_a_marker_that_is_not_yet_ready_tells_workers_nothing(self) -> None:
+        half = Marker(installation=OURS, token=TOKEN, since=NOON, python="/x", port=1)
+        self.machine.files["drydock/owner.json"] = half.content()
+        self.keeper.begin()
+        (observed,) = self.keeper.listing()
+        self.assertEqual((observed.health, observed.data), (Health.STARTING, {}))
+
+    def test_a_marker_of_a_machine_that_tells_no_boots_is_believed(self) -> None:
+        marker = Marker(installation=OURS, token=TOKEN, since=NOON, ready=True, python="/x")
+        self.machine.files["drydock/owner.json"] = marker.content()
+        self.keeper.begin()
+        self.assertEqual(self.listed(), {TOKEN: Health.READY})
+        self.machine.boot = ""
+        self.pass_time(80)
+        self.assertEqual(self.listed(), {TOKEN: Health.READY})
+
+    def test_another_master_may_be_faster(self) -> None:
+        self.keeper.begin()
+        self.machine.held, self.machine.hold = "claim", Deferred()
+        self.keeper.use(TOKEN)
+        theirs = Marker(installation=OURS, token=OTHER, since=NOON, boot="boot-1", ready=True)
+        self.machine.files["drydock/owner.json"] = theirs.content()
+        self.machine.let_go()
+        self.assertEqual(self.listed(), {TOKEN: Health.STARTING, OTHER: Health.READY})
+        self.assertEqual(self.machine.marker(), theirs)
+
+    def test_waiting_for_another_resource_to_go_has_its_limit_too(self) -> None:
+        self.taken(OTHER)
+        waiting = self.keeper = self.new_keeper(replace(self.rules, probe_interval=9e9))
+        waiting.begin()
+        waiting.use(TOKEN)
+        self.assertIn(OTHER, self.reason())
+        before = self.changes
+        for keeper in self.keepers[:-1]:
+            self.successResultOf(Deferred.fromCoroutine(keeper.close()))
+        self.pass_time(901, 10)
+        self.assertEqual(self.listed(), {TOKEN: Health.FAILING, OTHER: Health.READY})
+        self.assertGreater(self.changes, before)
+
     def test_a_set_up_that_takes_too_long_is_failing(self) -> None:
         self.keeper.begin()
         self.machine.hold = Deferred()
@@ -182,11 +230,19 @@ class TestCleaningUp(Kept):
         self.machine.hold = Deferred()
         self.keeper.use(TOKEN)
         self.keeper.leave(TOKEN)
-        hold, self.machine.hold = self.machine.hold, None
-        hold.callback(None)
+        self.machine.let_go()
         self.pass_time(10)
         self.assertEqual(self.listed(), {})
         self.assertIsNone(self.machine.marker())
+
+    def test_a_set_up_that_hangs_does_not_hold_it_up(self) -> None:
+        self.keeper.begin()
+        self.machine.held, self.machine.hold = "claim", Deferred()
+        self.keeper.use(TOKEN)
+        self.assertEqual(self.listed(), {TOKEN: Health.STARTING})
+        self.keeper.leave(TOKEN)
+        self.assertEqual(self.listed(), {})
+        self.machine.let_go()
 
     def test_one_that_leaves_does_not_come_back(self) -> None:
         self.taken()
@@ -234,6 +290,7 @@ class TestLosingTheMachine(Kept):
         self.pass_time(3)
         self.assertEqual(self.listed(), {TOKEN: Health.READY})
         self.assertIn("answers again", self.keeper.unavailable)
+        self.assertEqual(self.told(events.HostReturned), [])
         self.pass_time(11)
         self.assertEqual(self.keeper.unavailable, "")
         self.assertEqual(self.machine.tags(), {"worker"})
@@ -263,9 +320,11 @@ class TestLosingTheMachine(Kept):
         restarted = self.keeper = self.new_keeper()
         restarted.begin()
         self.assertEqual(self.listed(), {TOKEN: Health.FAILING})
+        marker = self.machine.marker()
         restarted.use(TOKEN)
         self.assertEqual(self.listed(), {TOKEN: Health.FAILING})
         self.assertIn("it was restarted", self.reason())
+        self.assertEqual(self.machine.marker(), marker)
 
     def test_while_a_restarted_master_cannot_see_it_nothing_is_judged_for_a_while(self) -> None:
         self.machine.go_silent()
@@ -283,6 +342,56 @@ class TestLosingTheMachine(Kept):
         self.assertEqual(self.listed(), {TOKEN: Health.READY})
         self.assertIn("it wrote nothing", self.keeper.unavailable)
         self.assertEqual(len(self.told(events.HostLost)), 1)
+        self.pass_time(60)
+        self.assertEqual(self.listed(), {TOKEN: Health.FAILING})
+        self.machine.error = None
+        self.pass_time(30)
+        self.assertGreater(self.machine.opened, 1)
+        self.assertEqual(self.keeper.unavailable, "")
+
+    def test_a_connection_lost_in_the_middle_of_a_look_is_told_as_that(self) -> None:
+        self.taken()
+        self.machine.held, self.machine.hold = "look", Deferred()
+        self.pass_time(80)
+        self.machine.cut(HostUnreachable("no sign of life for 20 s", phase="connected"))
+        self.machine.let_go()
+        (lost,) = self.told(events.HostLost)
+        self.assertIn("no sign of life for 20 s", lost)
+
+    def test_one_that_answers_and_takes_long_to_be_made_fit_is_not_lost(self) -> None:
+        self.taken()
+        self.machine.held, self.machine.hold = "python3", Deferred()
+        self.machine.cut()
+        self.pass_time(300, 5)
+        self.assertEqual(self.listed(), {TOKEN: Health.READY})
+        self.assertNotEqual(self.keeper.unavailable, "")
+        self.machine.let_go()
+
+    def test_how_long_it_was_lost_is_told(self) -> None:
+        self.taken()
+        self.machine.go_silent()
+        self.pass_time(40)
+        self.machine.come_back()
+        self.pass_time(40)
+        (returned,) = [each for each in self.events if isinstance(each, events.HostReturned)]
+        self.assertTrue(50 <= returned.seconds <= 70, returned)
+
+    def test_what_only_its_marker_tells_of_is_lost_with_it(self) -> None:
+        self.taken(OTHER)
+        restarted = self.keeper = self.new_keeper()
+        restarted.begin()
+        self.machine.go_silent()
+        self.pass_time(61)
+        self.assertEqual(self.listed(), {OTHER: Health.FAILING})
+
+    def test_wishes_do_not_make_a_silent_machine_be_tried_more_often(self) -> None:
+        self.taken()
+        self.machine.go_silent()
+        before = self.machine.done.count("connect")
+        for number in range(9):
+            self.keeper.use(f"drydock-{number}@build1")
+            self.keeper.leave(f"drydock-{number}@build1")
+        self.assertEqual(self.machine.done.count("connect"), before)
 
 
 class TestWhatNeedsAPerson(Kept):
@@ -323,6 +432,8 @@ class TestWhatNeedsAPerson(Kept):
         theirs = Marker(installation="theirs", token="drydock-9@x", since=1.0, ready=True)
         self.machine.files["drydock/owner.json"] = theirs.content()
         self.keeper.begin()
+        self.assertEqual(self.listed(), {})
+        self.assertTrue(self.keeper.is_free)
         self.keeper.use(TOKEN)
         self.keeper.leave(TOKEN)
         self.pass_time(3600, 5)
@@ -354,6 +465,13 @@ class TestWhatNeedsAPerson(Kept):
         self.python = "/usr/bin/python3"
         self.pass_time(301)
         self.assertEqual(self.keeper.unavailable, "")
+
+    def test_making_an_environment_that_takes_too_long_is_no_silence(self) -> None:
+        self.python = CommandTimedOut("pip wrote nothing for 120 s")
+        self.keeper.begin()
+        self.pass_time(1200, 5)
+        self.assertIn("pip wrote nothing", self.keeper.unavailable)
+        self.assertEqual(self.machine.opened, 1)
 
     def test_a_full_disk_takes_it_out_of_service_and_spares_what_runs(self) -> None:
         self.taken()
@@ -395,6 +513,15 @@ class TestOutOfService(Kept):
         self.assertEqual(self.listed(), {})
         self.assertIsNone(self.machine.marker())
         self.assertFalse(self.machine.links[0].is_open)
+
+    def test_nothing_is_installed_there_any_more(self) -> None:
+        self.taken()
+        self.keeper.put_in_service(False)
+        before = self.machine.done.count("python3 -")
+        self.machine.cut()
+        self.pass_time(600, 5)
+        self.assertEqual(self.machine.done.count("python3 -"), before)
+        self.assertEqual(self.listed(), {TOKEN: Health.READY})
 
     def test_back_in_service_it_is_looked_at_again(self) -> None:
         self.keeper.put_in_service(False)
