@@ -317,8 +317,10 @@ class ProcessScriptsTests(ScriptsCase):
         self.check_all()
 
     def test_with_a_grep_that_knows_no_null_characters(self) -> None:
-        self.lacking(("grep -slzxF", "grep --no-such-option -slzxF"))
-        self.check_all()
+        self.lacking(("grep -slzxF", "grep --wrong -slzxF"), ("grep -qzxF", "grep --wrong -qzxF"))
+        self.start("exec sleep 600")
+        self.assertTrue(self.runs())
+        self.assertFalse(self.runs(self.tag[:-1]))
 
     def test_without_proc_descendants_are_found(self) -> None:
         child = "env -i sleep 600 & echo $! >pid; wait"

@@ -37,6 +37,15 @@ class Keys:
 async def load_keys(access: Access) -> Keys:
     """Read the files and ask the agent. Raises ``HostUnreachable`` if there is no key."""
     keys = Keys()
+    try:
+        await _fill(keys, access)
+    except BaseException:
+        await keys.close()
+        raise
+    return keys
+
+
+async def _fill(keys: Keys, access: Access) -> None:
     agent_path = os.environ.get("SSH_AUTH_SOCK", "") if access.use_agent else ""
     if agent_path:
         await _add_keys_of_agent(keys, agent_path)
@@ -50,7 +59,6 @@ async def load_keys(access: Access) -> Keys:
     keys.names[:0] = names
     if not keys.pairs:
         raise nothing_to_log_in_with(access, _why_none(access, agent_path))
-    return keys
 
 
 def known_hosts(access: Access) -> Any:

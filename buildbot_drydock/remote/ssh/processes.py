@@ -10,19 +10,18 @@ from typing import Final
 
 from buildbot_drydock.remote.ssh.scripts import _BEGIN, _ENTER
 
-# The environment ends each variable with a null character, so a mark is matched as a whole. A first
-# look is without them, as not every grep can do that; it is the only one if nothing bears the mark.
+# The environment ends each variable with a null character, so a mark is matched as a whole. A grep
+# that can't do that has to be given the variables as lines, process by process.
 _FIND: Final = r"""
 drydock_proc() {
     [ -r /proc/self/environ ]
 }
 drydock_bearers() {
-    drydock_files=$(LC_ALL=C grep -slF -e "$drydock_mark" /proc/[0-9]*/environ)
-    [ -n "$drydock_files" ] || return 0
-    drydock_exact=$(LC_ALL=C grep -slzxF -e "$drydock_mark" $drydock_files 2>/dev/null)
-    if [ -z "$drydock_exact" ]; then
-        for drydock_file in $drydock_files; do
-            if tr '\000' '\n' 2>/dev/null <"$drydock_file" | grep -qxF -e "$drydock_mark"; then
+    drydock_exact=$(LC_ALL=C grep -slzxF -e "$drydock_mark" /proc/[0-9]*/environ)
+    if [ -z "$drydock_exact" ] && ! printf 'a\000b\000' | grep -qzxF -e b; then
+        for drydock_file in /proc/[0-9]*/environ; do
+            if [ -r "$drydock_file" ] &&
+                tr '\000' '\n' <"$drydock_file" | grep -qxF -e "$drydock_mark"; then
                 drydock_exact="$drydock_exact $drydock_file"
             fi
         done
@@ -149,7 +148,7 @@ drydock_lock() {
     if command -v flock >/dev/null 2>&1; then
         true >>.drydock-start.lock || exit 98
         exec 9>>.drydock-start.lock
-        until flock -n 9; do drydock_busy; done
+        until flock -n 9 9>&9; do drydock_busy; done
     else
         drydock_lock_by_link
         exec 9>/dev/null
