@@ -161,6 +161,7 @@ class TestBadDays(OnMachines):
         (lost,) = self.told(events.HostLost)
         self.assertIn("Host build1 failed while connected: ", lost)
         self.assertIn("Remedy: ", lost)
+        await self.until(lambda: self.told(events.HostReturned))
         self.assertEqual(len(self.told(events.HostReturned)), 1)
 
     async def test_a_short_outage_breaks_nothing(self) -> None:
