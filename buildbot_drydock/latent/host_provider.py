@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol, TypeAlias
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from buildbot_drydock import events
@@ -175,9 +175,9 @@ class HostProvider:
     async def close(self) -> None:
         """Let go of all machines. What runs there goes on."""
         self._closed = True
-        for kept in self._kept.values():
-            await kept.keeper.close()
+        closing = [Deferred.fromCoroutine(kept.keeper.close()) for kept in self._kept.values()]
         self._kept.clear()
+        await DeferredList(closing, consumeErrors=True)
         if self._closing is not None:
             await self._closing()
 

@@ -238,6 +238,8 @@ class HostPool(Definition):
             self._fields = None
             others = [each for each in self.problems if each.field not in detailed]
             self.problems = (*others, *(each for found in detailed.values() for each in found))
+        # A configuration is loaded in a thread, where a long list takes nothing from the reactor.
+        self._at_first = {} if self.problems else self._hosts_at_first()
 
     def _problems_of_hosts(self, arguments: dict[str, Any]) -> dict[str, list[Problem]]:
         given = arguments.get("hosts")
@@ -271,7 +273,7 @@ class HostPool(Definition):
         return fields
 
     def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
-        entries = self._hosts_at_first().values()
+        entries = self._at_first.values()
         listed = [replace(each.listed, disabled=disabled(each.host, now)) for each in entries]
         return self.with_hosts(super().blueprint(now, state), listed)
 
@@ -282,17 +284,13 @@ class HostPool(Definition):
         )
 
     def _hosts_at_first(self) -> HostList:
-        """Return the list as it was when the configuration was loaded."""
-        if self._at_first is None:
-            fields = self.pool_fields
-            path = None if fields.inventory is None else local_path(fields.inventory)
-            try:
-                self._at_first = hosts_in_force(fields, path)
-            except BrokenList:  # it has changed since it was checked
-                self._at_first = hosts_in_force(fields, None)
-        return self._at_first
-
-    _at_first: HostList | None = None
+        """Return the list as it is when the configuration is loaded."""
+        fields = self.pool_fields
+        path = None if fields.inventory is None else local_path(fields.inventory)
+        try:
+            return hosts_in_force(fields, path)
+        except BrokenList:  # it has changed since it was checked
+            return hosts_in_force(fields, None)
 
     def provider(self, surroundings: Surroundings) -> HostProvider:
         # The library is there only where hosts are reached over SSH.
@@ -337,7 +335,7 @@ class HostPool(Definition):
             return await interpreter(host, wanted)
 
         return HostProvider(
-            self._hosts_at_first(),
+            self._at_first,
             FileSource(fields, surroundings),
             make_keeper,
             clock=surroundings.reactor,
