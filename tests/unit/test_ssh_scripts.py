@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -217,8 +219,7 @@ class RunTests(ScriptsCase):
         process.stdin = None
         process.wait(60)
         self.assertEqual(process.returncode, -signal.SIGKILL)
-        while _group_lives(process.pid):
-            pass
+        _until(lambda: not _group_lives(process.pid))
 
     def test_a_line_ends_a_command_and_what_it_left(self) -> None:
         process = self._begun("trap '' TERM HUP; sleep 600 & echo up")
@@ -227,15 +228,13 @@ class RunTests(ScriptsCase):
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-        while _group_lives(process.pid):
-            pass
+        _until(lambda: not _group_lives(process.pid))
 
     def test_the_machine_ends_a_command_by_itself_in_time(self) -> None:
         process = self._begun("trap '' TERM HUP; sleep 600 & echo up; wait", seconds="1")
         process.wait(60)
         self.assertEqual(process.returncode, -signal.SIGKILL)
-        while _group_lives(process.pid):
-            pass
+        _until(lambda: not _group_lives(process.pid))
 
     def test_what_a_command_left_running_outlives_the_end_of_the_input(self) -> None:
         process = self._begun("sleep 600 >/dev/null 2>&1 & echo $! >pid; echo up")
@@ -243,8 +242,7 @@ class RunTests(ScriptsCase):
         pid = int((self.directory / "pid").read_text())
         self.addCleanup(os.kill, pid, signal.SIGKILL)
         process.communicate()
-        while _group(process.pid) - {pid}:
-            pass
+        _until(lambda: not _group(process.pid) - {pid})
         self.assertEqual(_group(process.pid), {pid})
 
 
@@ -326,9 +324,9 @@ class ProcessScriptsTests(ScriptsCase):
         child = "env -i sleep 600 & echo $! >pid; wait"
         self.lacking(WITHOUT_PROC)
         self.start(child)
-        while not (self.directory / "pid").exists() or not (self.directory / "pid").read_text():
-            pass
-        pid = int((self.directory / "pid").read_text())
+        written = self.directory / "pid"
+        _until(lambda: written.exists() and written.read_text().endswith("\n"))
+        pid = int(written.read_text())
         self.stop()
         self.assertFalse(_lives(pid))
 
@@ -397,6 +395,14 @@ class ProcessScriptsTests(ScriptsCase):
             check=False,
         )
         self.assertEqual(done.returncode, 0)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds; an error if it does not for very long."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it does not come true")
 
 
 def _stat(pid: int) -> list[str]:
