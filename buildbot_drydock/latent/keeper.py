@@ -215,7 +215,7 @@ class Keeper:
 
     def _next_step(self) -> Step | None:
         now = self._clock.seconds()
-        if not self._in_service and not self._claims:
+        if not self._in_service and self.is_free:
             return self._let_go if self._is_open or self._claims.look is not None else None
         if now < self._try_at:
             return None
@@ -413,7 +413,7 @@ class Keeper:
             self._timer = self._clock.callLater(at - now, self._woken)
 
     def _next_times(self) -> Iterator[float]:
-        if self._in_service or self._claims:
+        if self._in_service or not self.is_free:
             yield self._try_at
             yield self._look_at
         change = self._vitals.next_change()

@@ -211,6 +211,19 @@ class TestTheList(TestCase, InMemory):
         self.assertIsNone(self.machines["build1"].marker())
         self.assertFalse(any(link.is_open for link in self.machines["build1"].links))
 
+    async def test_a_host_that_is_removed_after_a_restart_is_cleaned_up_too(self) -> None:
+        await self.provider.create(TOKEN, HostSpec())
+        await self.inventory()
+        await self.provider.close()
+        self.provider = self.new_provider()
+        self.assertEqual(await self.inventory(), {TOKEN: Health.READY})
+        self.source.next = self.entries("build2")
+        for _ in range(3):
+            self.assertEqual(await self.inventory(), {TOKEN: Health.READY})
+        await self.provider.destroy(TOKEN)
+        self.assertEqual(await self.inventory(), {})
+        self.assertIsNone(self.machines["build1"].marker())
+
     async def test_a_host_that_nobody_lists_fails_and_can_be_given_up(self) -> None:
         token = "drydock-1@elsewhere"
         await self.provider.create(token, HostSpec(host="elsewhere"))
