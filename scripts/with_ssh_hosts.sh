@@ -213,19 +213,29 @@ make_machines() {
 
 # --- the run -----------------------------------------------------------------------------------
 
+# Return once nothing runs in a namespace any more: it could still write to what is to be removed.
+empty() {
+    local deadline=$((SECONDS + PATIENCE))
+    while [ -n "$(ip netns pids "$1" 2> /dev/null)" ] && [ $SECONDS -lt $deadline ]; do
+        ip netns pids "$1" 2> /dev/null | xargs -r kill -KILL 2> /dev/null || true
+        sleep 0.05
+    done
+}
+
 take_down() {
+    trap '' INT TERM HUP # once is enough, and half of it is not
     local each
     for each in "${names[@]}"; do
         # unshare takes the machine's first process, and so all others, with it.
         kill -KILL "$(cat "$work/$each/init.pid")" 2> /dev/null || true
     done
     for each in "${namespaces[@]}"; do
-        ip netns pids "$each" 2> /dev/null | xargs -r kill -KILL 2> /dev/null || true
+        empty "$each"
         ip netns delete "$each" 2> /dev/null || true
     done
     for each in "${bridges[@]}"; do ip link delete "$each" 2> /dev/null || true; done
     for each in "${users[@]}"; do userdel "$each" 2> /dev/null || true; done
-    rm -rf "$work"
+    rm -rf "$work" || { sleep 1 && rm -rf "$work"; }
 }
 
 [ $# -gt 0 ] || fail "usage: scripts/with_ssh_hosts.sh COMMAND [ARGUMENT...]"
