@@ -6,6 +6,7 @@ from the last world that was planned; the planner alone gives out slots.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -48,7 +49,13 @@ class Forecast:
 
     serving: frozenset[str]  # the blueprints
     capacity: int  # slots of theirs that are free, coming, or could be built
-    waiting: int  # leases that would take them
+    waiting: int  # leases that wait for the same
+    # For each kind of those, how many there are, and how many of these slots could serve them.
+    rivals: tuple[tuple[int, float], ...] = ()
+
+    def taken(self, reclaimable: int) -> int:
+        """Return how many slots those that wait would take, and of so many that come free."""
+        return sum(min(number, fitting + reclaimable) for number, fitting in self.rivals)
 
 
 class Offers:
@@ -83,7 +90,8 @@ class Offers:
         if forecast is None:
             return 0
         reclaimable = sum(blueprint in forecast.serving for blueprint in idle)
-        return max(forecast.capacity + reclaimable, backlog) - forecast.waiting
+        left = forecast.capacity + reclaimable - forecast.taken(reclaimable)
+        return max(left, backlog - forecast.waiting)
 
     def is_hopeless(self, demand: Demand) -> bool:
         """Tell whether no configured blueprint can ever satisfy this."""
@@ -98,15 +106,49 @@ class Offers:
         serving = [blueprint for blueprint in candidates if self._serves(blueprint)]
         if not serving:
             return None
+        rivals = {
+            other: number
+            for other, number in self._waiting.items()
+            if self._compete(candidates, demand, other)
+        }
         return Forecast(
             serving=frozenset(blueprint.name for blueprint in serving),
             capacity=sum(self._capacity_for(blueprint, demand) for blueprint in serving),
-            waiting=sum(
-                number
-                for other, number in self._waiting.items()
-                if self._compete(candidates, demand, other)
+            waiting=sum(rivals.values()),
+            rivals=tuple(
+                (number, self._fitting(candidates, demand, other))
+                for other, number in rivals.items()
             ),
         )
+
+    def _fitting(self, candidates: list[Blueprint], demand: Demand, other: Demand) -> float:
+        """Return how many slots that this demand could get would serve the other one, at most.
+
+        Who waits for a certain host that is in use, or out of service, takes nothing of others.
+        """
+        names = {blueprint.name for blueprint in self._candidates(other)}
+        shared = [blueprint for blueprint in candidates if blueprint.name in names]
+        if any(blueprint.hosts is None for blueprint in shared):
+            return math.inf
+        both = [dict(each.requires or ()) for each in (demand, other)]
+        return sum(self._slots(blueprint, *both) for blueprint in shared)
+
+    def _slots(self, blueprint: Blueprint, *required: Labels) -> int:
+        """Count the free slots of listed hosts that offer all that is required, in use or not."""
+        free = sum(
+            self._free_slots(blueprint, resource)
+            for resource in self._living.get(blueprint.name, [])
+            if all(meets(resource.labels, each) for each in required)
+        )
+        return free + sum(host.slots for host in self._unused(blueprint, *required))
+
+    def _unused(self, blueprint: Blueprint, *required: Labels) -> list[ListedHost]:
+        return [
+            host
+            for host in self._usable[blueprint.name].values()
+            if host.name not in self._hosts_in_use
+            and all(meets(host.labels, each) for each in required)
+        ]
 
     def _capacity_for(self, blueprint: Blueprint, demand: Demand) -> int:
         """Listed hosts differ in what they offer; what is built becomes what is asked for."""
@@ -157,12 +199,7 @@ class Offers:
         room = max(0, blueprint.limit - len(living))
         if blueprint.hosts is None:
             return slots + room * blueprint.leases_per_resource
-        unused = [
-            host
-            for host in self._usable[blueprint.name].values()
-            if host.name not in self._hosts_in_use and meets(host.labels, requires)
-        ]
-        return slots + sum(host.slots for host in unused[:room])
+        return slots + sum(host.slots for host in self._unused(blueprint, requires)[:room])
 
     def _free_slots(self, blueprint: Blueprint, resource: Resource) -> int:
         if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):

@@ -11,7 +11,10 @@ from buildbot_drydock.offers import Offers, demand_of
 from buildbot_drydock.testing.builders import (
     NOW,
     blueprint,
+    host_list,
+    host_state,
     lease,
+    on_host,
     pending,
     resource,
     state,
@@ -67,6 +70,32 @@ class CapacityTests(SynchronousTestCase):
     def test_while_launches_are_put_off_only_what_is_there_counts(self) -> None:
         linux = blueprint(limit=3, state=state(failures=1, retry_at=NOW + 9))
         self.assertEqual(room(world(linux, resources=[resource(1)])), 1)
+
+    def test_who_waits_for_one_host_takes_nothing_of_others(self) -> None:
+        lab, busy = host_list("a", "b"), on_host("a")
+        waiting = [lease(1, on=busy), lease(2, requires={"host": "a"})]
+        there = world(lab, resources=[busy], leases=waiting)
+        for requires in (None, {}, {"host": "b"}):
+            self.assertEqual(room(there, requires=requires, backlog=1), 1, requires)
+        self.assertEqual(room(there, requires={"host": "a"}, backlog=1), 0)
+        out = world(
+            lab,
+            resources=[on_host("b")],
+            leases=waiting[1:],
+            hosts=[host_state("a", mode=Mode.DISABLED)],
+        )
+        self.assertEqual(room(out, backlog=1), 1)
+
+    def test_who_waits_for_one_host_gets_it_first(self) -> None:
+        there = world(host_list("a", "b"), leases=[lease(1, requires={"host": "a"})])
+        self.assertEqual(room(there), 1)
+        self.assertEqual(room(there, requires={"host": "a"}), 0)
+
+    def test_many_who_wait_for_one_host_leave_the_others_free(self) -> None:
+        waiting = [lease(n, requires={"host": "a"}) for n in (1, 2, 3)]
+        there = world(host_list("a", "b", "c"), leases=waiting)
+        self.assertEqual(room(there), 2)
+        self.assertEqual(room(there, requires={"host": "a"}, backlog=1), 0)
 
 
 class ServiceTests(SynchronousTestCase):
