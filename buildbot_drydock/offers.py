@@ -6,7 +6,6 @@ from the last world that was planned; the planner alone gives out slots.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -51,7 +50,7 @@ class Forecast:
     capacity: int  # slots of theirs that are free, coming, or could be built
     waiting: int  # leases that wait for the same
     # For each kind of those, how many there are, and how many of these slots could serve them.
-    rivals: tuple[tuple[int, float], ...] = ()
+    rivals: tuple[tuple[int, int], ...] = ()
 
     def taken(self, reclaimable: int) -> int:
         """Return how many slots those that wait would take, and of so many that come free."""
@@ -116,20 +115,22 @@ class Offers:
             capacity=sum(self._capacity_for(blueprint, demand) for blueprint in serving),
             waiting=sum(rivals.values()),
             rivals=tuple(
-                (number, self._fitting(candidates, demand, other))
+                (number, self._fitting(candidates, demand, other, number))
                 for other, number in rivals.items()
             ),
         )
 
-    def _fitting(self, candidates: list[Blueprint], demand: Demand, other: Demand) -> float:
-        """Return how many slots that this demand could get would serve the other one, at most.
+    def _fitting(
+        self, candidates: list[Blueprint], demand: Demand, other: Demand, number: int
+    ) -> int:
+        """Return how many slots that this demand could get would serve that many others, at least.
 
         Who waits for a certain host that is in use, or out of service, takes nothing of others.
         """
         names = {blueprint.name for blueprint in self._candidates(other)}
         shared = [blueprint for blueprint in candidates if blueprint.name in names]
         if any(blueprint.hosts is None for blueprint in shared):
-            return math.inf
+            return number
         both = [dict(each.requires or ()) for each in (demand, other)]
         return sum(self._slots(blueprint, *both) for blueprint in shared)
 
