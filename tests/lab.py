@@ -22,6 +22,7 @@ from urllib.error import URLError
 
 import psutil
 
+from buildbot_drydock.events import restore
 from tests.ssh_hosts import Machine
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 LIVING: Final = "('pending', 'acquired', 'active', 'released', 'broken')"
 # As everywhere here, far more than anything takes: what takes longer does not come any more.
-PATIENCE: Final = 120.0
+PATIENCE: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 _PYTHON: Final = "/usr/bin/python3"  # one that any user may run
 _WHEELS: Final = "/tmp/wheels"  # on the machines
@@ -135,8 +136,8 @@ class Lab:
             for process in there(machine):
                 with suppress(psutil.Error):
                     process.kill()
-            shutil.rmtree(machine.path(f"{machine.home}/drydock/owner.json"), ignore_errors=True)
-            machine.path(f"{machine.home}/drydock/owner.json").unlink(missing_ok=True)
+            directory = self.settings["pool"].get("directory", "drydock")
+            machine.path(f"{machine.home}/{directory}/owner.json").unlink(missing_ok=True)
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self.master.query(statement, *values)
@@ -171,8 +172,7 @@ class Lab:
         """Ask for a build that goes on until it is let go."""
         name = f"{self.directory.name}-{self._requests}"
         command = (
-            f"echo $$ >> /tmp/begun-{name}; "
-            f"until [ -e /tmp/go-{name} ]; do sleep 0.1; done; id -un"
+            f"echo $$ >> /tmp/begun-{name}; until [ -e /tmp/go-{name} ]; do sleep 0.1; done; id -un"
         )
         request = self.request(host, command)
         return HeldRequest(self, request.id, name)
@@ -187,21 +187,31 @@ class Lab:
 
     # --- what Drydock tells ------------------------------------------------------------------
 
-    def events(self, kind: str, host: str = "") -> list[str]:
-        """Return the sentences of all events of a kind, oldest first."""
-        from buildbot_drydock.events import restore
+    def moment(self) -> int:
+        """Return the number of the last event, for ``events`` since then."""
+        ((number,),) = self.query("SELECT MAX(id) FROM drydock_events")
+        return number or 0
 
+    def events(self, kind: str, since: int, *, host: str = "", lease: int = 0) -> list[str]:
+        """Return the sentences of the events of a kind about a host or a lease, oldest first."""
         rows = self.query(
-            "SELECT kind, actor, data FROM drydock_events WHERE kind = ? ORDER BY id", kind
+            "SELECT kind, actor, data FROM drydock_events WHERE kind = ? AND id > ?"
+            " AND (? = 0 OR lease = ?) ORDER BY id",
+            kind,
+            since,
+            lease,
+            lease,
         )
         found = [restore(kind, actor, json.loads(data)) for kind, actor, data in rows]
-        return [each.sentence() for each in found if host in ("", getattr(each, "host", ""))]
+        return [each.sentence() for each in found if not host or getattr(each, "host", "") == host]
 
-    def told(self, kind: str, host: str, after: int = 0) -> list[str]:
-        """Return the sentences of events about a host, once there are more than *after*."""
+    def told(self, kind: str, since: int, *, host: str = "", lease: int = 0) -> str:
+        """Return the sentence of the first such event, once there is one."""
+        about = host or f"lease {lease}"
         return self.until(
-            lambda: self.events(kind, host)[after:], f"an event {kind} about {host}"
-        )
+            lambda: self.events(kind, since, host=host, lease=lease),
+            f"an event {kind} about {about}",
+        )[0]
 
     def lease(self, number: int) -> Lease:
         (row,) = self.query(
@@ -328,15 +338,13 @@ class HeldRequest(Request):
 
 
 class _Master(Master):
-    def __init__(self, directory: Path, config: Path, url: str) -> None:
-        super().__init__(directory, config, url)
-        self._asks = 0
-
     def wait_for(self, condition: Callable[[], T], seconds: float, what: str) -> T:
         try:
             return super().wait_for(condition, seconds, what)
         except SystemExit as error:
-            tail = self.log.read_text(errors="replace").splitlines()[-60:]
+            log = self.directory / "twistd.log"
+            text = log.read_text(errors="replace") if log.exists() else self.log.read_text()
+            tail = text.splitlines()[-80:]
             raise AssertionError("\n".join([str(error), *tail])) from None
 
 
@@ -432,4 +440,6 @@ def _wheels() -> Path:
 def _run(*argv: str) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise AssertionError(f"{' '.join(argv)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}")
+        raise AssertionError(
+            f"{' '.join(argv)} failed:\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
+        )
