@@ -67,6 +67,28 @@ class ResourceBroken(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceFaulty(Event):
+    """A lease could not use it; it is held back, for longer each time."""
+
+    kind = "resource-faulty"
+    reason: str
+    faults: int
+
+    def sentence(self) -> str:
+        times = "" if self.faults == 1 else f", the {self.faults}th in a row"
+        return f"A lease could not use the resource{times}: {self.reason}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceTrusted(Event):
+    kind = "resource-trusted"
+    faults: int
+
+    def sentence(self) -> str:
+        return f"A lease could use the resource, after {self.faults} that could not."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceDestroyed(Event):
     kind = "resource-destroyed"
 
@@ -276,7 +298,9 @@ class HostListBroken(Event):
     error: str
 
     def sentence(self) -> str:
-        return f"The list of hosts in {self.path} cannot be used, the last good one is: {self.error}."
+        return (
+            f"The list of hosts in {self.path} cannot be used, the last good one is: {self.error}."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +331,8 @@ KINDS: dict[str, type[Event]] = {
         ResourceReady,
         ResourceReleased,
         ResourceBroken,
+        ResourceFaulty,
+        ResourceTrusted,
         ResourceDestroyed,
         LeaseRequested,
         LeaseAcquired,

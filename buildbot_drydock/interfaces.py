@@ -255,6 +255,15 @@ class Store(Protocol):
         """
         ...
 
+    async def set_faults(
+        self, seen: Resource, faults: int, record: Event, *, reason: str = ""
+    ) -> Resource | None:
+        """Write down how many leases in a row could not use a resource, and why the last one.
+
+        It gets a new version, so that a claim made before does not succeed after it.
+        """
+        ...
+
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
         """Add a pending lease."""
         ...

@@ -15,7 +15,15 @@ from buildbot_drydock import events
 from buildbot_drydock.errors import LeaseBroken
 from buildbot_drydock.interfaces import Clock, Store
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import LIVING_LEASES, Labels, Lease, LeaseRequest, LeaseStatus, Rows
+from buildbot_drydock.model import (
+    LIVING_LEASES,
+    Labels,
+    Lease,
+    LeaseRequest,
+    LeaseStatus,
+    ResourceStatus,
+    Rows,
+)
 from buildbot_drydock.reasons import Reason
 
 
@@ -125,6 +133,28 @@ class Leases:
                 break
             lease = await self._store.lease(number)  # changed meanwhile: by a renewal, for one
         self._wake()
+
+    async def blame(self, number: int, reason: str) -> None:
+        """Write down that a lease could not use a resource, which is held back for a while.
+
+        To be called before that lease is given back, or another one gets the same resource.
+        """
+        resource = await self._store.resource(number)
+        while resource is not None and resource.status is ResourceStatus.ACTIVE:
+            faults = resource.faults + 1
+            record = events.ResourceFaulty(reason=reason, faults=faults)
+            if await self._store.set_faults(resource, faults, record, reason=reason):
+                return
+            resource = await self._store.resource(number)  # changed meanwhile
+
+    async def trust(self, number: int) -> None:
+        """Write down that a lease could use a resource, if that was in doubt."""
+        resource = await self._store.resource(number)
+        while resource is not None and resource.faults:
+            record = events.ResourceTrusted(faults=resource.faults)
+            if await self._store.set_faults(resource, 0, record):
+                return
+            resource = await self._store.resource(number)
 
     async def await_holders(self) -> None:
         """After a restart, let all leases of this master live until their holders adopt them.

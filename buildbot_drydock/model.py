@@ -162,6 +162,9 @@ class Resource:
     last_used_at: float | None = None  # when a lease on it last began or ended
     locks: tuple[str, ...] = ()  # the slot locks it holds
     reason: str = ""  # why it has the status it has
+    faults: int = 0  # leases in a row that could not use it
+    fault_at: float | None = None  # when the last one could not
+    fault: str = ""  # and why
 
     @property
     def idle_since(self) -> float:

@@ -21,6 +21,7 @@ from buildbot_drydock.model import (
     World,
 )
 from buildbot_drydock.policy import (
+    held_back_until,
     meets,
     misfit,
     no_launch,
@@ -206,6 +207,9 @@ class Offers:
         if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):
             return 0
         if worn_out(blueprint, resource, self._world.now) is not None:
+            return 0
+        held_back = held_back_until(resource)
+        if held_back is not None and held_back > self._world.now:
             return 0
         host = None
         if blueprint.hosts is not None:

@@ -36,6 +36,10 @@ CLOCK_TOLERANCE_SECONDS: Final = 5.0
 DESTROY_AGAIN_SECONDS: Final = 60.0
 # A lease whose set-up or clean-up failed this often in a row is given up.
 MOST_CALL_FAILURES: Final = 5
+# A resource that so many leases in a row could not use is given up, unless it is a listed host.
+MOST_FAULTS: Final = 5
+# One that a lease could not use is held back for 2 s, doubled by each further one up to this.
+LONGEST_HOLD_SECONDS: Final = 300.0
 # A misconfigured blueprint is tried again after this many seconds: it may have been mended outside.
 MISCONFIGURED_RETRY_SECONDS: Final = 600.0
 
@@ -192,6 +196,13 @@ def worn_out(blueprint: Blueprint, resource: Resource, now: float) -> str | None
     if blueprint.max_age is not None and now >= resource.created_at + blueprint.max_age:
         return f"it is older than {blueprint.max_age:.0f} s"
     return None
+
+
+def held_back_until(resource: Resource) -> float | None:
+    """Return until when a resource is not offered, as the last lease could not use it."""
+    if not resource.faults or resource.fault_at is None:
+        return None
+    return resource.fault_at + min(LONGEST_HOLD_SECONDS, 2.0 ** min(resource.faults, 10))
 
 
 def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed | None:

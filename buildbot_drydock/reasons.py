@@ -105,6 +105,22 @@ class Misconfigured(Reason):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack(Reason):
+    """What has a free slot could not be used lately, and is tried again only after a while."""
+
+    kind = "held-back"
+    resource: int
+    faults: int
+    retry_at: float
+    error: str
+
+    def sentence(self, now: float) -> str:
+        left = max(0.0, self.retry_at - now)
+        times = "once" if self.faults == 1 else f"{self.faults} times in a row"
+        return f"{self.blueprint} holds resource {self.resource} back, which could not be used {times}, for another {left:.0f} s: {self.error}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OutOfService(Reason):
     """An operator paused, drained or disabled the blueprint, or it left the configuration."""
 

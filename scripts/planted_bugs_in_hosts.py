@@ -114,15 +114,15 @@ _bug(
     "planner/placement.py",
     LISTED,
     "a host that another blueprint does not need is not reclaimed",
-    "resource = self._idle_host(stock, lease)",
-    "resource = None",
+    "return self._idle_of(idle[0]).pop(idle[0].id) if idle else None",
+    "return None",
 )
 _bug(
     "planner/placement.py",
     LISTED,
     "a host is reclaimed while another one is coming free",
-    "        for name in stock.hosts.in_use(lease.requires):\n            owner =",
-    "        for name in ():\n            owner =",
+    "        for resource in self._users(stock, lease):\n            owner =",
+    "        for resource in ():\n            owner =",
 )
 _bug(
     "planner/placement.py",
@@ -185,6 +185,14 @@ _bug(
     LISTED,
     "room is given to a younger lease while an older one waits for its host",
     "        elif not self.at_its_limit:\n            self._living += 1\n",
+)
+
+_bug(
+    "planner/placement.py",
+    LISTED,
+    "another's host is freed in vain, again and again",
+    "                return stock.reclaim() if idle else None\n",
+    "                own = idle\n",
 )
 
 # --- letting go of them --------------------------------------------------------------------------

@@ -26,7 +26,8 @@ from buildbot_drydock.events import restore
 from tests.ssh_hosts import Machine
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "scripts"))
+SCRIPTS: Final = ROOT / "scripts"
+sys.path.append(str(SCRIPTS))
 
 from demo_master import Master  # noqa: E402 - it lies among the scripts, which are no package
 

@@ -104,6 +104,17 @@ class Tenancy:
         except DrydockError as error:
             return str(error)
 
+    async def blame(self, fault: str) -> None:
+        """Have its host held back, as no worker could be started there. Never raises."""
+        blaming = self._service.leases.blame(self.resource.id, fault)
+        await self._try("holding its host back", blaming)
+
+    async def trust(self) -> None:
+        """Say that a worker could be started on its host, if that was in doubt. Never raises."""
+        if self.resource.faults:
+            trusting = self._service.leases.trust(self.resource.id)
+            await self._try("trusting its host again", trusting)
+
     async def end(self, reason: str) -> None:
         """End the process and release the lease. Never raises, and is bounded in time.
 

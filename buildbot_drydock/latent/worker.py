@@ -65,6 +65,7 @@ class DrydockWorker(AbstractLatentWorker):
         self._leaving = False  # it takes no further build before it is stopped
         self._loss = ""  # why somebody else ended the lease
         self._end = ""  # why the lease is given back, if something went wrong
+        self._fault = ""  # why its host could not be used
         super().__init__(name, **arguments)
 
     # --- configuration -----------------------------------------------------------------------
@@ -281,7 +282,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     def start_instance(self, build: Any) -> Deferred[bool]:
         self._requests = hooks.request_numbers(build)
-        self._loss = self._end = ""
+        self._loss = self._end = self._fault = ""
         self._attempt = object()
         starting: Deferred[bool] = Deferred.fromCoroutine(self._start(build))
         self._starting = starting
@@ -370,6 +371,8 @@ class DrydockWorker(AbstractLatentWorker):
         if not isinstance(error, expected):
             self.log.failure("a bug while starting worker {name}", failure, name=self.name)
         self._end = f"its start failed: {error}"
+        if self._tenancy is not None and not self._loss:
+            self._fault = str(error)
         attempts = self.service.attempts if self._has_service else Attempts()
         most = self.terms.max_start_attempts
         return Failure(verdict(error, attempts, self._requests, most=most))
@@ -414,6 +417,8 @@ class DrydockWorker(AbstractLatentWorker):
         if self._has_service:
             self.service.attempts.forget(self._requests)
         self._requests = ()
+        if self._tenancy is not None:
+            hooks.in_background(self, Deferred.fromCoroutine(self._tenancy.trust()))
         if not self.building:
             self._idle()
             hooks.wake_builders_of(self.master, self.name)
@@ -471,6 +476,8 @@ class DrydockWorker(AbstractLatentWorker):
         lease, tenancy = self._lease, self._tenancy
         stays = self._stays_over_restart()
         self._lease = self._tenancy = None
+        if tenancy is not None and self._fault:
+            await tenancy.blame(self._fault)
         reason = self._loss or self._end or f"worker {self.name} needs it no more"
         if lease is None:
             pass  # nothing was begun

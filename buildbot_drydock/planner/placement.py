@@ -167,10 +167,7 @@ class Placement:
         for stock in candidates.fitting:
             if not stock.is_full(lease.requires):
                 continue
-            if stock.lacks_a_host(lease.requires):
-                resource = self._idle_host(stock, lease)
-            else:
-                resource = stock.reclaim()
+            resource = self._to_reclaim(stock, lease)
             if resource is not None:
                 stock.reserve(lease.requires)
                 self._survey.moving.add(resource.id)
@@ -186,23 +183,34 @@ class Placement:
         """Find what is being torn down already, and makes room for this lease."""
         if not stock.lacks_a_host(lease.requires):
             return stock.ending.popleft() if stock.ending else None
-        assert stock.hosts is not None
-        for name in stock.hosts.in_use(lease.requires):
-            owner = self.stocks.get(self._survey.host_users[name].blueprint)
-            if owner is not None and self._survey.host_users[name] in owner.ending:
-                owner.ending.remove(self._survey.host_users[name])
-                return self._survey.host_users[name]
-        return None
-
-    def _idle_host(self, stock: Stock, lease: Lease) -> Resource | None:
-        """Find an idle resource, of any blueprint, that is a listed host which would serve."""
-        assert stock.hosts is not None
-        for name in stock.hosts.in_use(lease.requires):
-            resource = self._survey.host_users[name]
+        for resource in self._users(stock, lease):
             owner = self.stocks.get(resource.blueprint)
-            if owner is not None and owner.idle.pop(resource.id, None) is not None:
+            if owner is not None and resource in owner.ending:
+                owner.ending.remove(resource)
                 return resource
         return None
+
+    def _to_reclaim(self, stock: Stock, lease: Lease) -> Resource | None:
+        """Find an idle resource whose end brings this lease closer to a place and a host."""
+        if not stock.lacks_a_host(lease.requires):
+            return stock.reclaim()
+        idle = [each for each in self._users(stock, lease) if each.id in self._idle_of(each)]
+        if stock.at_its_limit:
+            own = [each for each in idle if each.blueprint == stock.blueprint.name]
+            if not own:
+                # Without room of its own, another's host would be freed in vain.
+                return stock.reclaim() if idle else None
+            idle = own
+        return self._idle_of(idle[0]).pop(idle[0].id) if idle else None
+
+    def _users(self, stock: Stock, lease: Lease) -> Iterator[Resource]:
+        """Yield what uses the listed hosts that would serve, of whichever blueprint it is."""
+        assert stock.hosts is not None
+        return (self._survey.host_users[name] for name in stock.hosts.in_use(lease.requires))
+
+    def _idle_of(self, resource: Resource) -> dict[int, Resource]:
+        owner = self.stocks.get(resource.blueprint)
+        return {} if owner is None else owner.idle
 
     def _reasons(
         self, lease: Lease, candidates: Candidates, own: Reason | None

@@ -6,13 +6,14 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from buildbot_drydock.model import Blueprint, Labels, Placement, Resource, ResourceStatus
 from buildbot_drydock.planner.hostlist import HostList
 from buildbot_drydock.planner.labels import LabelKey, label_key
 from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import (
+    held_back_until,
     labels_to_build,
     meets,
     no_launch,
@@ -20,7 +21,9 @@ from buildbot_drydock.policy import (
     slots_of,
     worn_out,
 )
-from buildbot_drydock.reasons import Full, NoHostInService, Reason
+from buildbot_drydock.reasons import Full, HeldBack, NoHostInService, Reason
+
+_LAST: Final = 1_000_000  # more than a resource has slots
 
 Rank = tuple[int, int]  # how good a resource is for the next lease, and its id
 
@@ -83,6 +86,7 @@ class Stock:
         self._living = 0
         self._booting = 0
         self._ended = 0
+        self._held_back: list[HeldBack] = []
         self._by_last_use: Iterator[Resource] | None = None
         self._queues: dict[LabelKey, SlotQueue] = {}  # by what is required
         self._promising: dict[LabelKey, tuple[Labels, deque[deque[Coming]]]] = {}  # likewise
@@ -134,22 +138,39 @@ class Stock:
         self.slots += per_resource
         if resource.id in self.survey.leaving:
             return
-        if not leases:
+        if not leases and not self.survey.held_back(resource):
             self.idle[resource.id] = resource
         taken = {lease.slot for lease in leases}
         free = [number for number in range(per_resource) if number not in taken]
         if not free or worn_out(self.blueprint, resource, self.survey.now) is not None:
             return
         if not self.survey.takes_leases(resource):
+            self._note_held_back(resource)
             return
         if self.blueprint.max_uses is not None:
             free = free[: self.blueprint.max_uses - resource.uses]
         key = label_key(resource.labels)
         group = self.free.setdefault(key, FreeSlots(resource.labels))
-        group.heap.append((self._rank(free), resource.id, resource, free))
+        group.heap.append((self._rank(resource, free), resource.id, resource, free))
 
-    def _rank(self, free: list[int]) -> int:
-        return len(free) if self.blueprint.placement is Placement.PACK else -len(free)
+    def _rank(self, resource: Resource, free: list[int]) -> int:
+        """Any resource goes before one that could not be used the last time."""
+        rank = len(free) if self.blueprint.placement is Placement.PACK else -len(free)
+        return rank + resource.faults * _LAST
+
+    def _note_held_back(self, resource: Resource) -> None:
+        until = held_back_until(resource)
+        if until is None or until <= self.survey.now:
+            return
+        self._held_back.append(
+            HeldBack(
+                blueprint=self.blueprint.name,
+                resource=resource.id,
+                faults=resource.faults,
+                retry_at=until,
+                error=resource.fault,
+            )
+        )
 
     def take_slot(self, requires: Labels) -> tuple[Resource, int] | None:
         """Use up the best free slot that fits, if there is one."""
@@ -159,7 +180,7 @@ class Stock:
         _, number, resource, free = heappop(group.heap)
         slot = free[0]
         if rest := free[1:]:
-            heappush(group.heap, (self._rank(rest), number, resource, rest))
+            heappush(group.heap, (self._rank(resource, rest), number, resource, rest))
         self._requeue(group)
         self.idle.pop(number, None)
         self.leased += 1
@@ -310,6 +331,8 @@ class Stock:
         unusable = () if self.hosts is None else self.hosts.unusable(requires)
         if self.hosts is not None and not self.hosts.has_service(requires):
             return NoHostInService(blueprint=self.blueprint.name, hosts=unusable)
+        if self._held_back:
+            return min(self._held_back, key=lambda held: (held.retry_at, held.resource))
         if self.at_its_limit or (self.hosts is not None and self.hosts.free(requires) is None):
             return Full(
                 blueprint=self.blueprint.name,

@@ -15,7 +15,7 @@ from buildbot_drydock.model import (
     ResourceStatus,
     World,
 )
-from buildbot_drydock.policy import disabled_host, unusable_host
+from buildbot_drydock.policy import disabled_host, held_back_until, unusable_host
 from buildbot_drydock.reasons import UnusableHost
 
 _NEVER_CALLED = Call()
@@ -91,11 +91,21 @@ class Survey:
         return self._listed.get(resource.blueprint, {}).get(resource.host)
 
     def takes_leases(self, resource: Resource) -> bool:
-        """Tell whether a resource may be offered, as far as its being a listed host matters."""
+        """Tell whether a resource may be offered: it is neither held back nor out of service."""
+        if self.held_back(resource):
+            return False
         if resource.blueprint not in self._listed:
             return True
         host = self.listed_host(resource)
         return host is not None and self.unusable(host) is None
+
+    def held_back(self, resource: Resource) -> bool:
+        """Tell whether a lease could not use the resource a short while ago."""
+        until = held_back_until(resource)
+        if until is None or until <= self.now:
+            return False
+        self.wake(until)
+        return True
 
     def disabled(self, resource: Resource) -> str | None:
         """Return why a resource is to be let go of, if somebody took its listed host out of service."""

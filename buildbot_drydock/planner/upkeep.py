@@ -33,6 +33,7 @@ from buildbot_drydock.policy import (
     CLOCK_TOLERANCE_SECONDS,
     DESTROY_AGAIN_SECONDS,
     MOST_CALL_FAILURES,
+    MOST_FAULTS,
     keeper,
 )
 
@@ -184,7 +185,18 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
         return None
     if host.health is Health.FAILING:
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
-    return _unvacated(survey, blueprint, resource)
+    return _useless(survey, blueprint, resource) or _unvacated(survey, blueprint, resource)
+
+
+def _useless(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    """Give up a resource that no lease can use. A listed host has no better one to make way for."""
+    if blueprint.hosts is not None or resource.faults < MOST_FAULTS:
+        return None
+    leases = survey.on_resource.get(resource.id, ())
+    if any(lease.status in LIVING_LEASES for lease in leases):
+        return None
+    reason = f"{resource.faults} leases in a row could not use it: {resource.fault}"
+    return SettleResource(resource, ResourceEvent.BREAK, reason)
 
 
 def _unvacated(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:

@@ -86,6 +86,17 @@ def moved_resource(
     )
 
 
+def judged_resource(seen: Resource, faults: int, now: float, *, reason: str) -> Resource:
+    """Return the resource after one lease more could not use it, or, with no faults, could."""
+    return replace(
+        seen,
+        version=seen.version + 1,
+        faults=faults,
+        fault_at=now if faults else None,
+        fault=reason if faults else "",
+    )
+
+
 def moved_lease(
     seen: Lease, event: LeaseEvent, status: LeaseStatus, now: float, *, reason: str = ""
 ) -> Lease:

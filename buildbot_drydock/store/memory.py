@@ -34,6 +34,7 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.store.changes import (
     acquired_lease,
+    judged_resource,
     moved_lease,
     moved_resource,
     new_lease,
@@ -103,6 +104,17 @@ class MemoryStore:
         row = moved_resource(now, status, self._clock.seconds(), reason=reason, observed=observed)
         if not row.locks:
             self._unlock(now.locks)
+        self._put_resource(row)
+        self._remember(record, blueprint=row.blueprint, resource=row.id)
+        return row
+
+    async def set_faults(
+        self, seen: Resource, faults: int, record: Event, *, reason: str = ""
+    ) -> Resource | None:
+        now = self._resources.get(seen.id)
+        if now is None or now.version != seen.version:
+            return None
+        row = judged_resource(now, faults, self._clock.seconds(), reason=reason)
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row

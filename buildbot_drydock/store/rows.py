@@ -90,6 +90,9 @@ def resource_values(row: Resource) -> Values:
         "locks": dump_list(row.locks),
         "reason": row.reason,
         "host": row.host,
+        "faults": row.faults,
+        "fault_at": row.fault_at,
+        "fault": row.fault,
     }
 
 
@@ -284,6 +287,7 @@ def resource_reader() -> Reader[Resource]:
         "labels": _object,
         "data": _object,
         "locks": _texts,
+        "fault": lambda text: text or "",  # older rows have none
     }
     return Reader(schema.resources, Resource, special)
 

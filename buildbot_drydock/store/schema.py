@@ -97,6 +97,9 @@ resources = sa.Table(
     sa.Column("reason", _text(), nullable=False),
     # Last, as that is where the upgrade of an older database adds it.
     sa.Column("host", _name(MOST_INDEXED), nullable=False, server_default=""),
+    sa.Column("faults", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("fault_at", sa.Double),
+    sa.Column("fault", _text()),
     sa.Index("drydock_resources_status", "status"),
     **_OPTIONS,
 )

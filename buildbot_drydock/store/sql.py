@@ -47,6 +47,7 @@ from buildbot_drydock.store import transactions
 from buildbot_drydock.store.acquisition import acquire_together
 from buildbot_drydock.store.changes import (
     acquired_lease,
+    judged_resource,
     moved_lease,
     moved_resource,
     new_lease,
@@ -161,6 +162,22 @@ class SqlStore:
                 return None
             if status is ResourceStatus.DESTROYED:
                 _unlock(connection, seen.locks)
+            _record(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            return self._find_resource(connection, seen.id)
+
+        return await self._write(work)
+
+    async def set_faults(
+        self, seen: Resource, faults: int, record: Event, *, reason: str = ""
+    ) -> Resource | None:
+        now = self._clock.seconds()
+        row = cleaned(judged_resource(seen, faults, now, reason=reason), "fault")
+        values = resource_values(row)
+        changes = {name: values[name] for name in _JUDGED_RESOURCE_COLUMNS}
+
+        def work(connection: Connection) -> Resource | None:
+            if not _swap(connection, resources, seen.id, seen.version, changes):
+                return None
             _record(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
             return self._find_resource(connection, seen.id)
 
@@ -342,6 +359,7 @@ _LIVING_LEASE_ROWS = (
 )
 
 # What a move may change. Uses and last use are left out: others change them meanwhile.
+_JUDGED_RESOURCE_COLUMNS = ("version", "faults", "fault_at", "fault")
 _MOVED_RESOURCE_COLUMNS = (
     "status",
     "version",

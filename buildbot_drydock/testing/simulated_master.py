@@ -182,8 +182,7 @@ class Holder:
         self.using = lease
         host = await self._host(lease)
         if host is not None:
-            with suppress(HostError):  # it never connects; the lease is given back all the same
-                await host.start(["worker"], tag=lease.tag)
+            await self._start_worker(host, lease)
             if not lost.called:
                 pause = master.random.choice([0.0, 5.0, 50.0, 300.0])
                 lost.addTimeout(pause, cast(Any, master.process), lambda _, __: None)
@@ -192,6 +191,16 @@ class Holder:
                 await host.stop(lease.tag)
         self.using = None
         await master.leases.release(lease.id, "its holder is done")
+
+    async def _start_worker(self, host: Any, lease: Lease) -> None:
+        """If it fails the worker never connects, and the lease is given back all the same."""
+        assert lease.resource is not None
+        try:
+            await host.start(["worker"], tag=lease.tag)
+        except HostError as error:
+            await self._master.leases.blame(lease.resource, str(error))
+        else:
+            await self._master.leases.trust(lease.resource)
 
     async def _host(self, lease: Lease) -> Any:
         assert lease.resource is not None

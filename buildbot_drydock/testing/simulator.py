@@ -325,10 +325,12 @@ class Simulation:
                 self._check_destroyed(name, moment.subject)
             except checks.Unsafe as broken:
                 self.broken_rules.append(broken)  # raised here it would look like a provider's bug
+        if moment.verb not in PROVIDER_VERBS:
+            if self.random.random() < 3 * self.misery:  # hosts have a harder time than clouds
+                raise HostUnreachable("the storm is in the way")
+            return
         if not self._unlucky():
             return
-        if moment.verb not in PROVIDER_VERBS:
-            raise HostUnreachable("the storm is in the way")
         if self.random.random() < 0.05:
             no_answer: Deferred[None] = Deferred()
             self.unanswered.append(no_answer)  # kept, or it would be collected and its caller end

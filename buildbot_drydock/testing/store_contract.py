@@ -258,6 +258,36 @@ class StoreContract(ListedHostContract):
 
     # --- leases ------------------------------------------------------------------------------
 
+    async def test_faults_are_written_down_and_forgiven(self) -> None:
+        resource = await self.active()
+        record = events.ResourceFaulty(reason="no disk", faults=2)
+        faulty = await self.store.set_faults(resource, 2, record, reason="no disk\0")
+        expected = replace(
+            resource,
+            version=resource.version + 1,
+            faults=2,
+            fault_at=NOON,
+            fault="no disk\ufffd",
+        )
+        assert faulty is not None
+        self.assertIn(faulty.fault, ("no disk\0", "no disk\ufffd"))
+        self.assertEqual(replace(faulty, fault=expected.fault), expected)
+        self.assertEqual((await self.other.rows()).resources, (faulty,))
+        trusted = await self.other.set_faults(faulty, 0, events.ResourceTrusted(faults=2))
+        self.assertEqual(trusted, replace(resource, version=resource.version + 2))
+        self.assertEqual(
+            (await self.recorded(resource=resource.id))[-2:],
+            [record, events.ResourceTrusted(faults=2)],
+        )
+
+    async def test_a_claim_made_before_a_fault_was_seen_is_refused(self) -> None:
+        resource = await self.active()
+        pending = await self.requested()
+        record = events.ResourceFaulty(reason="no disk", faults=1)
+        await self.store.set_faults(resource, 1, record, reason="no disk")
+        self.assertEqual(list(await self.store.acquire([self.claim(pending, resource)])), [None])
+        self.assertIsNone(await self.other.set_faults(resource, 5, record, reason="late"))
+
     async def test_a_requested_lease_is_pending(self) -> None:
         request = LeaseRequest(
             owner="worker/linux-007",

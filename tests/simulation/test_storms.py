@@ -48,6 +48,7 @@ class TestStorms(TestCase):
             "call-failed",
             "mode-changed",
             "host-mode-changed",
+            "resource-faulty",
         } - kinds
         self.assertEqual(missing, set())
 

@@ -18,6 +18,18 @@ SENTENCES: list[tuple[Event, str]] = [
     ),
     (events.ResourceReleased(reason="idle"), "The resource was released: idle."),
     (events.ResourceBroken(reason="its host has gone"), "The resource broke: its host has gone."),
+    (
+        events.ResourceFaulty(reason="no disk", faults=1),
+        "A lease could not use the resource: no disk.",
+    ),
+    (
+        events.ResourceFaulty(reason="no disk", faults=4),
+        "A lease could not use the resource, the 4th in a row: no disk.",
+    ),
+    (
+        events.ResourceTrusted(faults=2),
+        "A lease could use the resource, after 2 that could not.",
+    ),
     (events.ResourceDestroyed(), "The provider has nothing left of the resource."),
     (
         events.LeaseRequested(owner="worker/a", requires={"os": "bsd", "cpu": "arm"}),

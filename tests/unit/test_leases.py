@@ -400,3 +400,48 @@ class TestAfterARestart(LeasesTestCase):
         self.patch(self.store, "renew", too_late)
         self.assertIsNone(self.now(self.leases.adopt("worker/1")))
         self.assertEqual(self.leases.held(), frozenset())
+
+
+class TestFaults(LeasesTestCase):
+    def test_a_resource_is_blamed_once_for_each_lease_that_could_not_use_it(self) -> None:
+        number = self.new_resource().id
+        self.now(self.leases.blame(number, "no disk"))
+        self.now(self.leases.blame(number, "no net"))
+        row = self.resource(number)
+        self.assertEqual((row.faults, row.fault, row.fault_at), (2, "no net", NOW))
+        self.assertEqual(
+            [each.faults for each in self.recorded(events.ResourceFaulty)],  # type: ignore[attr-defined]
+            [1, 2],
+        )
+
+    def test_one_that_could_use_it_settles_the_matter(self) -> None:
+        number = self.new_resource().id
+        self.now(self.leases.blame(number, "no disk"))
+        self.now(self.leases.trust(number))
+        row = self.resource(number)
+        self.assertEqual((row.faults, row.fault, row.fault_at), (0, "", None))
+        self.now(self.leases.trust(number))
+        self.assertEqual(len(self.recorded(events.ResourceTrusted)), 1)
+
+    def test_a_change_in_between_loses_no_blame(self) -> None:
+        number = self.new_resource().id
+        set_faults = self.store.set_faults
+        rivals = [2]
+
+        async def second(seen, faults, record, *, reason=""):
+            if rivals:
+                rivals.pop()
+                await set_faults(seen, 1, record, reason="another lease")
+            return await set_faults(seen, faults, record, reason=reason)
+
+        self.patch(self.store, "set_faults", second)
+        self.now(self.leases.blame(number, "no disk"))
+        self.assertEqual(self.resource(number).faults, 2)
+
+    def test_what_has_ended_is_not_blamed(self) -> None:
+        row = self.new_resource()
+        record = events.ResourceBroken(reason="its host has gone")
+        self.now(self.store.move_resource(row, ResourceEvent.BREAK, record))
+        self.now(self.leases.blame(row.id, "no disk"))
+        self.now(self.leases.blame(99, "no disk"))
+        self.assertEqual(self.recorded(events.ResourceFaulty), [])

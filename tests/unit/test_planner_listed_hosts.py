@@ -147,6 +147,17 @@ class TestTwoThingsAtOnce(PlannerTestCase):
         reason = "it is reclaimed for lease 1"
         self.assert_plans(given, SettleResource(idle, ResourceEvent.RELEASE, reason))
 
+    def test_a_host_is_not_freed_in_vain_while_there_is_no_room(self) -> None:
+        lab = host_list(listed_host("a", labels={"os": "bsd"}), "b", limit=1)
+        other = host_list("a", name="other")
+        idle, busy = on_host("a", 1, "other"), on_host("b", 2)
+        older = lease(2, requires={"os": "bsd"})
+        given = world(lab, other, resources=[idle, busy], leases=[lease(1, on=2), older])
+        self.assert_plans(given)
+        given = world(lab, other, resources=[idle, busy], leases=[older])
+        reason = "it is reclaimed for lease 2"
+        self.assert_plans(given, SettleResource(busy, ResourceEvent.RELEASE, reason))
+
 
 class TestOutOfService(PlannerTestCase):
     def test_a_disabled_host_is_not_offered(self) -> None:

@@ -7,6 +7,7 @@ from buildbot_drydock.reasons import (
     Booting,
     DoesNotFit,
     Full,
+    HeldBack,
     Misconfigured,
     NoHostInService,
     OutOfService,
@@ -70,6 +71,15 @@ SENTENCES: list[tuple[Reason, str]] = [
     (
         Misconfigured(blueprint="linux", error="no such image", retry_at=None),
         "linux is misconfigured: no such image",
+    ),
+    (
+        HeldBack(blueprint="linux", resource=7, faults=1, retry_at=NOW + 2, error="no disk"),
+        "linux holds resource 7 back, which could not be used once, for another 2 s: no disk",
+    ),
+    (
+        HeldBack(blueprint="linux", resource=7, faults=3, retry_at=NOW - 2, error="no disk"),
+        "linux holds resource 7 back, which could not be used 3 times in a row, "
+        "for another 0 s: no disk",
     ),
     (
         OutOfService(blueprint="linux", mode="paused", by="ana", until=NOW + 60, why="new image"),

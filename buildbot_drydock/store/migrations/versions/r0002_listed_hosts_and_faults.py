@@ -1,4 +1,4 @@
-"""Listed hosts: which one a resource is, and which are out of service."""
+"""Listed hosts: which one a resource is, and which are out of service; faults of resources."""
 
 from __future__ import annotations
 
@@ -47,8 +47,14 @@ def upgrade() -> None:
         if_not_exists=True,
         **_OPTIONS,
     )
-    # An upgrade that was cut off may have added it: MySQL cannot roll that back.
-    existing = {each["name"] for each in sa.inspect(op.get_bind()).get_columns("drydock_resources")}
-    if "host" not in existing:
-        column = sa.Column("host", _name(), nullable=False, server_default="")
-        op.add_column("drydock_resources", column)
+    _add("drydock_resources", sa.Column("host", _name(), nullable=False, server_default=""))
+    _add("drydock_resources", sa.Column("faults", sa.Integer, nullable=False, server_default="0"))
+    _add("drydock_resources", sa.Column("fault_at", sa.Double))
+    _add("drydock_resources", sa.Column("fault", _text()))
+
+
+def _add(table: str, column: sa.Column[Any]) -> None:
+    """Add a column, unless an upgrade that was cut off has: MySQL cannot roll that back."""
+    existing = {each["name"] for each in sa.inspect(op.get_bind()).get_columns(table)}
+    if column.name not in existing:
+        op.add_column(table, column)
