@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from buildbot_drydock.model import Labels, Resource, World
 from buildbot_drydock.offers import Demand, Offers
@@ -62,9 +62,24 @@ class Promise:
     lease: int | None = None
 
 
+Kind: TypeAlias = tuple[Demand, frozenset[str]]  # what is asked for, and for which builders
+
+
 class Crew:
-    def __init__(self, wake_builders: Callable[[Holder], None]) -> None:
+    def __init__(
+        self,
+        wake_builders: Callable[[Holder], None],
+        soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        """*soon* calls what it is given once the reactor has done what it is doing now.
+
+        A builder that looks for workers asks each of them, and the answer for one is found by
+        looking at all. So that many workers don't hold the reactor, what was found is kept until
+        then, or until something is said to have changed.
+        """
         self._wake_builders = wake_builders
+        self._soon = soon
+        self._found: dict[Kind, frozenset[str]] = {}  # the names of those that are offered
         self._workers: dict[str, Holder] = {}
         self._promises: dict[str, Promise] = {}  # by worker
         self._refused: set[str] = set()  # workers that would have taken a build
@@ -80,11 +95,12 @@ class Crew:
 
     def enlist(self, worker: Holder) -> None:
         self._workers[worker.name] = worker
+        self._found.clear()
 
     def discharge(self, worker: Holder) -> None:
         """Forget a worker: it has stopped for good, and given back what it had."""
         self._workers.pop(worker.name, None)
-        self._promises.pop(worker.name, None)
+        self.forget_promise(worker)
         self._refused.discard(worker.name)
 
     # --- who is offered ------------------------------------------------------------------------
@@ -95,7 +111,7 @@ class Crew:
         Of the workers that ask for the same, for the same builders, the first few are offered: as
         many as there is capacity for, so that no build is sent to wait for what cannot be had.
         """
-        offered = worker in self._offered(worker)
+        offered = not self.closed and worker.name in self._offered_now(worker)
         if offered:
             self._refused.discard(worker.name)
         else:
@@ -120,6 +136,7 @@ class Crew:
     def promise(self, worker: Holder) -> None:
         """A build was given to a worker that will ask for a lease."""
         self._promises[worker.name] = Promise(worker.demand)
+        self._found.clear()
 
     def keep_promise(self, worker: Holder, lease: int) -> None:
         """The worker has asked: the promise counts until the loop has seen the lease."""
@@ -128,14 +145,22 @@ class Crew:
 
     def forget_promise(self, worker: Holder) -> None:
         self._promises.pop(worker.name, None)
+        self._found.clear()
 
     def _alike(self, worker: Holder) -> list[Holder]:
-        demand, builders = worker.demand, worker.builders
-        return [
-            each
-            for each in self._workers.values()
-            if each.demand == demand and each.builders == builders
-        ]
+        kind = _kind(worker)
+        return [each for each in self._workers.values() if _kind(each) == kind]
+
+    def _offered_now(self, worker: Holder) -> frozenset[str]:
+        kind = _kind(worker)
+        if kind in self._found:
+            return self._found[kind]
+        offered = frozenset(each.name for each in self._offered(worker))
+        if self._soon is not None:
+            if not self._found:
+                self._soon(self._found.clear)
+            self._found[kind] = offered
+        return offered
 
     def _offered(self, worker: Holder) -> list[Holder]:
         left = self._room(worker, worker.demand)
@@ -158,10 +183,11 @@ class Crew:
         alike = self._alike(worker)
         varied = worker.demand.requires is None
         backlog = 1 if varied or not any(each.has_lease for each in alike) else 0
+        same = {each.name for each in alike}
         idle = {
             each.name: each.idle_on.blueprint
             for each in self._workers.values()
-            if each.idle_on is not None and (varied or each not in alike)
+            if each.idle_on is not None and (varied or each.name not in same)
         }
         promised = sum(promise.demand == demand for promise in self._promises.values())
         return self._offers.room(demand, idle=idle.values(), backlog=backlog) - promised
@@ -171,6 +197,7 @@ class Crew:
     def see(self, world: World, plan: Plan, offers: Offers) -> None:
         """Take note of what was planned for: who waits, and what capacity there is."""
         self._offers = offers
+        self._found.clear()
         seen = {lease.id for lease in world.leases} if self._promises else set()
         for name, promise in list(self._promises.items()):
             if promise.lease in seen:
@@ -202,14 +229,16 @@ class Crew:
         several queries for each builder.
         """
         refused = [self._workers[name] for name in self._refused if name in self._workers]
-        kinds = {(each.demand, each.builders): each for each in refused}
+        kinds = {_kind(each): each for each in refused}
         for kind, worker in kinds.items():
             offered = self._offered(worker)
             if offered:
-                self._refused -= {
-                    each.name for each in refused if (each.demand, each.builders) == kind
-                }
+                self._refused -= {each.name for each in refused if _kind(each) == kind}
                 self._wake_builders(offered[0])
+
+
+def _kind(worker: Holder) -> Kind:
+    return worker.demand, worker.builders
 
 
 def _full(reasons: tuple[Reason, ...]) -> frozenset[str]:

@@ -70,7 +70,10 @@ class DrydockService(BuildbotService):
         self._definitions: dict[str, Definition] = {}
         self._retired: dict[str, Definition] = {}  # until their resources are gone
         self._providers: dict[str, Provider] = {}
-        self.crew = Crew(lambda worker: hooks.wake_builders_of(self._master, worker.name))
+        self.crew = Crew(
+            lambda worker: hooks.wake_builders_of(self._master, worker.name),
+            lambda work: self._reactor.callLater(0, work),
+        )
         self._offers: Offers | None = None  # None until the first turn
         self._all_discharged: Deferred[None] | None = None
         self._closers: list[Callable[[], object]] = []  # of what was opened, in that order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Final
 
 from buildbot.interfaces import IRenderable
@@ -11,6 +12,7 @@ from buildbot.interfaces import IRenderable
 from buildbot_drydock.latent.definition import label_text
 from buildbot_drydock.latent.starting import Hopeless
 from buildbot_drydock.model import Labels
+from buildbot_drydock.offers import Demand, demand_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,12 @@ class Terms:
     # How the host reaches the master, unless by a tunnel; empty for this machine's name.
     masterFQDN: str = ""
     service: str = "drydock"
+
+    @cached_property
+    def demand(self) -> Demand:
+        """What is asked for, whatever the build. It is looked at often: for each build anew."""
+        fixed = rendered_labels(self.requires) if is_fixed(self.requires) else None
+        return demand_of(self.type, fixed, self.blueprints)
 
 
 _NAMES: Final = frozenset(each.name for each in fields(Terms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -111,6 +112,70 @@ class OfferTests(Case):
         self.assertTrue(self.crew.may_start(cold, fedora, demand_of("host", fedora, ())))
         warm.willing = False  # it is paused
         self.assertTrue(self.crew.may_start(cold, debian, demand_of("host", debian, ())))
+
+
+@dataclass(eq=False)
+class Asked(Worker):
+    """Counts how often it is asked."""
+
+    questions: int = 0
+
+    def is_willing(self) -> bool:
+        self.questions += 1
+        return super().is_willing()
+
+
+class OneLookTests(SynchronousTestCase):
+    """What a look at all workers has found is kept while nothing can have changed."""
+
+    def setUp(self) -> None:
+        self.later: list[Callable[[], None]] = []
+        self.crew = Crew(lambda worker: None, self.later.append)
+        self.workers = [Asked(name) for name in "abcde"]
+        for worker in self.workers:
+            self.crew.enlist(worker)
+        self.see()
+
+    def see(self, limit: int = 5) -> None:
+        seen = world(blueprint(limit=limit))
+        self.crew.see(seen, plan(seen), Offers(seen))
+
+    def offered(self) -> str:
+        return "".join(worker.name for worker in self.workers if self.crew.offers(worker))
+
+    def test_all_workers_are_looked_at_once_however_many_are_asked(self) -> None:
+        self.assertEqual(self.offered(), "abcde")
+        self.assertEqual(self.offered(), "abcde")
+        self.assertEqual([each.questions for each in self.workers], [1] * 5)
+
+    def test_they_are_looked_at_again_in_the_next_turn_of_the_reactor(self) -> None:
+        self.offered()
+        self.workers[0].willing = False
+        (forget,) = self.later
+        forget()
+        self.assertEqual(self.offered(), "bcde")
+
+    def test_what_is_said_to_the_crew_counts_at_once(self) -> None:
+        self.offered()
+        self.see(limit=2)
+        self.assertEqual(self.offered(), "ab")
+        self.crew.promise(self.workers[4])
+        self.assertEqual(self.offered(), "a")
+        self.crew.forget_promise(self.workers[4])
+        self.assertEqual(self.offered(), "ab")
+        self.crew.discharge(self.workers[0])
+        self.assertEqual(self.offered(), "bc")
+        self.crew.enlist(self.workers[0])
+        self.see(limit=5)
+        self.assertEqual(self.offered(), "abcde")
+        self.crew.closed = True
+        self.assertEqual(self.offered(), "")
+
+    def test_another_kind_is_looked_at_by_itself(self) -> None:
+        self.offered()
+        other = Asked("z", builders=frozenset({"docs"}))
+        self.crew._workers["z"] = other  # so that nothing is said to have changed
+        self.assertTrue(self.crew.offers(other))
 
 
 class WakingTests(Case):

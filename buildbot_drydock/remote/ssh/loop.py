@@ -7,6 +7,7 @@ the library happens in the loop's thread; the reactor's thread only sees Deferre
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from threading import Thread
@@ -30,6 +31,8 @@ class SSHLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: set[asyncio.Task[Any]] = set()  # touched by the loop's thread only
         self._closers: set[Callable[[], Awaitable[None]]] = set()  # likewise
+        self._sent: deque[Callable[[], object]] = deque()  # to be called in the loop's thread
+        self._woken = False
         self._most_handshakes = most_handshakes
         self.handshakes = asyncio.Semaphore(most_handshakes)
 
@@ -70,11 +73,27 @@ class SSHLoop:
                 self.in_reactor(_succeed, deferred, task.result())
 
         def cancel(_: Deferred[T]) -> None:
-            loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            self._send(loop, lambda: tasks[0].cancel())
 
         deferred: Deferred[T] = Deferred(cancel)
-        loop.call_soon_threadsafe(begin)
+        self._send(loop, begin)
         return deferred
+
+    def _send(self, loop: asyncio.AbstractEventLoop, function: Callable[[], object]) -> None:
+        """Have a function called in the loop's thread, after those sent before.
+
+        The loop is woken once for many that are sent together. To wake it is to write to a socket,
+        and so to hand Python over to its thread, which holds the reactor for milliseconds.
+        """
+        self._sent.append(function)
+        if not self._woken:
+            self._woken = True
+            loop.call_soon_threadsafe(self._receive, loop)
+
+    def _receive(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._woken = False  # first: what is sent from now on wakes the loop again
+        while self._sent:
+            loop.call_soon(self._sent.popleft())
 
     def in_reactor(self, function: Callable[..., object], *arguments: object) -> None:
         """Call a function in the reactor's thread."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 READY: Final = re.compile(rb"\x01drydock ([0-9]+)\x02")  # with the number of its process
@@ -23,6 +24,7 @@ _SAFE: Final = re.compile(r"[A-Za-z0-9_./=:;,@ ()$\"{}<>&|*+-]")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
+@cache
 def command_line(script: str) -> str:
     """Return one line that has any login shell hand *script* to a POSIX shell.
 
