@@ -119,9 +119,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     @property
     def demand(self) -> Demand:
-        requires = self.terms.requires
-        fixed = rendered_labels(requires) if is_fixed(requires) else None
-        return demand_of(self.terms.type, fixed, self.terms.blueprints)
+        return self.terms.demand
 
     @property
     def builders(self) -> frozenset[str]:
