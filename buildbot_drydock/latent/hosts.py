@@ -313,6 +313,7 @@ class HostPool(Definition):
                     loop,
                     entry.way,
                     lost,
+                    directory=fields.directory,
                     tunnel_to=_address_and_port(fields.ssh.tunnel_to),
                     grace_seconds=fields.stop_grace,
                 )

@@ -24,10 +24,13 @@ class SSHLink:
         access: Access,
         lost: Callable[[HostError], None],
         *,
+        directory: str,
         tunnel_to: tuple[str, int] | None,
         grace_seconds: float,
     ) -> None:
-        """*tunnel_to* is where a tunnel leads, as seen from the master."""
+        """*directory* is the machine's for all that is started there; *tunnel_to* is where a
+        tunnel leads, as seen from the master."""
+        self._directory = directory
         self._connection = Connection(loop, access, lost=lost)
         self._tunnel_to = tunnel_to
         self._grace_seconds = grace_seconds
@@ -39,7 +42,7 @@ class SSHLink:
         return self._host(directory or _HOME, marks)
 
     async def end(self, mark: str, value: str) -> None:
-        await self._host(_HOME, {}).end_marked(mark, value)
+        await self._host(self._directory, {}).end_marked(mark, value)
 
     async def tunnel(self, port: int) -> int:
         assert self._tunnel_to is not None

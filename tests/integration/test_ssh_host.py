@@ -201,6 +201,13 @@ class TestSSHHost(HostContract, _OnAMachine):
         await self.host.stop(self.tag)
         await self.until_nothing_runs()
 
+    async def test_what_was_ended_by_any_of_its_marks_is_not_started_late(self) -> None:
+        host = SSHHost(self.connection, self.directory, marks={RESOURCE_MARK: self.tag})
+        await self.host.end_marked(RESOURCE_MARK, self.tag)
+        late = host.start(["sleep", "600"], tag=f"{self.tag}-late")
+        self.assertIn("was stopped before", await self.fails(Deferred.fromCoroutine(late)))
+        self.assertFalse(await self.host.running(f"{self.tag}-late"))
+
     async def test_a_process_that_forks_as_it_dies_is_ended_all_the_same(self) -> None:
         script = "trap 'setsid sh -c \"trap : TERM; sleep 600; sleep 600\" &' TERM; touch up; "
         script += "while :; do sleep 0.1; done"

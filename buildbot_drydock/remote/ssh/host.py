@@ -98,7 +98,7 @@ class SSHHost:
             "log": _relative(log),
             "log_directory": _relative(log and str(PurePosixPath(log).parent)),
             "mark": _mark(TAG_MARK, tag),
-            "note": _note(tag),
+            "notes": " ".join(map(_note, [tag, *self._marks.values()])),
             "environment": self._environment(env, {TAG_MARK: tag}),
         }
         await self._do(f"start {argv[0]}", processes.START, values, argv)
@@ -111,20 +111,18 @@ class SSHHost:
 
     async def stop(self, tag: str) -> None:
         """End all processes marked with *tag* for good, even if the directory is gone."""
-        await self._end(TAG_MARK, tag, _note(tag))
+        await self.end_marked(TAG_MARK, tag)
 
     async def end_marked(self, mark: str, value: str) -> None:
-        """End all processes that bear the environment variable *mark* with *value*.
+        """End all processes that bear the environment variable *mark* with *value*, for good.
 
         The leaders of process groups are asked first, and what is left after the grace time is
-        killed. Raises ``HostError`` that names what is still left then.
+        killed. Raises ``HostError`` that names what is still left then. Nothing is started with
+        that mark in this directory any more.
         """
-        await self._end(mark, value, "")
-
-    async def _end(self, mark: str, value: str, note: str) -> None:
         values = {
             "mark": _mark(mark, value),
-            "note": note,
+            "note": _note(value),
             "grace": str(math.ceil(self._grace_seconds * _PAUSES_PER_SECOND)),
         }
         await self._do(

@@ -157,7 +157,7 @@ drydock_lock() {
 """
 
 # A start may be under way, and arrive long after: so what is stopped is noted, in an empty file for
-# each tag, until no start can be under way any more. If the note finds no space on the disk, a start
+# each mark, until no start can be under way any more. If the note finds no space on the disk, a start
 # is not likely to, either. A pause is a twentieth of a second, and a look takes its time as well.
 STOP: Final = (
     _BEGIN
@@ -230,8 +230,10 @@ START: Final = (
     + r"""
 drydock_umask=$(umask)
 drydock_lock
-[ ! -e ".drydock-stopped/$drydock_note" ] ||
-    drydock_fail 98 "${drydock_mark#*=} was stopped before"
+for drydock_note in $drydock_notes; do
+    [ ! -e ".drydock-stopped/$drydock_note" ] ||
+        drydock_fail 98 "${drydock_mark#*=} was stopped before"
+done
 drydock_left=
 if drydock_runs; then
     drydock_ready
