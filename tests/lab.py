@@ -214,6 +214,15 @@ class Lab:
             f"an event {kind} about {about}",
         )[0]
 
+    def is_back(self, host: str) -> bool:
+        """Tell whether the last that was told of a host is not that it was lost."""
+        rows = self.query(
+            "SELECT kind, data FROM drydock_events WHERE kind IN ('host-lost', 'host-returned')"
+            " ORDER BY id"
+        )
+        kinds = [kind for kind, data in rows if json.loads(data)["host"] == host]
+        return kinds[-1:] != ["host-lost"]
+
     def lease(self, number: int) -> Lease:
         (row,) = self.query(
             "SELECT leases.id, leases.status, leases.reason, leases.slot, resources.host,"

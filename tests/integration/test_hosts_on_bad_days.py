@@ -43,7 +43,13 @@ class OnHosts(SynchronousTestCase):
         """Make the machines what they are before the master starts."""
 
     def setUp(self) -> None:
+        """Begin once whatever an earlier test did to the machines is over."""
+        for host in self.lab.machines:
+            self.lab.until(lambda: self.is_as_usual(host), f"{host} to be as usual")  # noqa: B023
         self.began = self.lab.moment()
+
+    def is_as_usual(self, host: str) -> bool:
+        return self.lab.is_back(host)
 
     # --- what happens ------------------------------------------------------------------------
 
@@ -153,8 +159,10 @@ class TestBadDays(OnHosts):
     def test_a_server_that_is_restarted_harms_no_build(self) -> None:
         request, lease = self.build_running()
         self.machine(lease).stop_server()
-        self.assert_lost(lease.host, "while connected", "Remedy: ")
-        self.machine(lease).start_server()
+        try:
+            self.assert_lost(lease.host, "Remedy: ")
+        finally:
+            self.machine(lease).start_server()
         self.lab.told("host-returned", self.began, host=lease.host)
         self.assert_goes_on(request, lease)
         self.assert_in_service(lease.host)
@@ -181,6 +189,7 @@ class TestBadDays(OnHosts):
         machine = self.machine(lease)
         before = self._fingerprint(machine)
         self._give_another_key(machine)
+        self.addCleanup(self._give_its_own_key, lease.host, machine)
         self.assert_broken(lease, f"host {lease.host}", "verifying its host key")
         lost = "\n".join(self.lab.events("host-lost", self.began, host=lease.host))
         for text in (before, self._fingerprint(machine), str(self.known_hosts), "Remedy: "):
@@ -203,20 +212,24 @@ class TestBadDays(OnHosts):
         self.assert_back(lease.host)
 
     def _give_another_key(self, machine: ssh_hosts.Machine) -> None:
-        """Let the machine be as if it had been installed anew, until the test ends."""
+        """Let the machine be as if it had been installed anew."""
         etc = machine.path("etc")
-        self.addCleanup(self._now_knows, machine)
-        self.addCleanup(self._restart_server, machine)
         for name in ("host_key", "host_key.pub"):
             (etc / name).rename(etc / f"{name}.kept")
-            self.addCleanup((etc / f"{name}.kept").rename, etc / name)
         key = str(etc / "host_key")
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        self._restart_server(machine)
-
-    def _restart_server(self, machine: ssh_hosts.Machine) -> None:
         machine.stop_server()
         machine.start_server()
+
+    def _give_its_own_key(self, host: str, machine: ssh_hosts.Machine) -> None:
+        began = self.lab.moment()
+        etc = machine.path("etc")
+        for name in ("host_key", "host_key.pub"):
+            (etc / f"{name}.kept").rename(etc / name)
+        self._now_knows(machine)
+        machine.stop_server()
+        machine.start_server()
+        self.lab.told("host-returned", began, host=host)
 
     def _fingerprint(self, machine: ssh_hosts.Machine) -> str:
         key = str(machine.path("etc/host_key.pub"))
@@ -282,6 +295,9 @@ class TestMaintenance(OnHosts):
 class TestWrongFromTheStart(OnHosts):
     """One host after another can't be used; the last can."""
 
+    def is_as_usual(self, host: str) -> bool:
+        return True
+
     @classmethod
     def new_lab(cls) -> Lab:
         directory = cls.new_directory()
@@ -330,6 +346,9 @@ class TestMachinesThatLack(OnHosts):
     """One has no space on its disk, one no Python, one an odd clock; that one is used."""
 
     settings: ClassVar[dict[str, Any]] = {"pool": {"python": "/run/python3"}}
+
+    def is_as_usual(self, host: str) -> bool:
+        return True
 
     @classmethod
     def prepare(cls) -> None:
