@@ -55,6 +55,14 @@ def is_stopping(master: BuildMaster) -> bool:
     return bool(master.botmaster.shuttingDown)
 
 
+def has_started(master: BuildMaster) -> bool:
+    """Tell whether the master has been configured and all of it started.
+
+    ``master._master_initialized``, which the end of ``BuildMaster.startService`` sets.
+    """
+    return bool(master._master_initialized)
+
+
 def wake_builders_of(master: BuildMaster, worker_name: str) -> None:
     """Let the builders of a worker look for one again.
 

@@ -76,6 +76,7 @@ class DrydockService(BuildbotService):
         )
         self._offers: Offers | None = None  # None until the first turn
         self._all_discharged: Deferred[None] | None = None
+        self._spared = False  # what the whole master has in memory
         self._closers: list[Callable[[], object]] = []  # of what was opened, in that order
 
     # --- configuration -----------------------------------------------------------------------
@@ -265,6 +266,10 @@ class DrydockService(BuildbotService):
         for name in self._retired.keys() - in_use:
             del self._retired[name]
             self._close_in_background(name)
+        if not self._spared and hooks.has_started(self._master):
+            # What was configured after this service: workers and builders above all.
+            self._spared = True
+            spare_what_stays()
         assert self._offers is not None
         self.crew.see(world, self.controller.plan, self._offers)
 

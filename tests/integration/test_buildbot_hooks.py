@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock import buildbot_hooks as hooks
+from buildbot_drydock.service import DrydockService
 from tests.integration.masters import DrydockMasterTestCase
 from tests.integration.test_worker_process import configuration
 
@@ -50,6 +51,20 @@ class MasterHookTests(DrydockMasterTestCase):
         await self.stop()
         await self.start()
         self.assertEqual(await hooks.cluster_secret(self.master), secret)
+        await self.stop()
+
+    async def test_a_master_has_started_when_all_of_it_has(self) -> None:
+        seen: list[bool] = []
+        start_renewing = DrydockService._start_renewing
+
+        def look(service: DrydockService) -> None:
+            seen.append(hooks.has_started(service.master))
+            start_renewing(service)
+
+        self.patch(DrydockService, "_start_renewing", look)
+        await self.start()
+        self.assertTrue(hooks.has_started(self.master))
+        self.assertFalse(seen[0])
         await self.stop()
 
     async def test_a_service_is_found_by_its_name(self) -> None:

@@ -48,6 +48,27 @@ class StartAndStopTests(Case):
         await self.stop()
         self.assertEqual(gc.get_freeze_count(), 0)
 
+    async def test_it_is_left_out_before_the_first_turn_and_once_all_has_started(self) -> None:
+        spared: list[bool] = []
+
+        def note() -> None:
+            (service,) = services
+            spared.append(buildbot_hooks.has_started(service.master))
+
+        services: list[Any] = []
+        started = service_module.DrydockService._start
+
+        async def start(service: Any) -> None:
+            services.append(service)
+            await started(service)
+
+        self.patch(service_module, "spare_what_stays", note)
+        self.patch(service_module.DrydockService, "_start", start)
+        await self.start()
+        await self.advance(60)
+        self.assertEqual(spared, [False, True])
+        await self.stop()
+
     async def test_a_database_of_a_later_version_is_refused(self) -> None:
         await self.start()
         await self.stop()
