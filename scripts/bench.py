@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_contention import contention
+from bench_hosts import hosts
 from bench_results import Measured, show, write
 from bench_store import single_leases, store_throughput
 from bench_turns import planner, turns
@@ -30,6 +31,7 @@ PARTS: tuple[Part, ...] = (
     store_throughput,
     single_leases,
     contention,
+    hosts,
 )
 
 
