@@ -9,6 +9,7 @@ master takes up the leases and the processes that it left.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from buildbot import config
@@ -41,6 +42,7 @@ from buildbot_drydock.policy import meets
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
 
+UNTOLD_BYTES: Final = 16  # of a password that nobody is told
 FOR_EVER: Final = 10 * 365 * 86400.0
 
 
@@ -295,6 +297,10 @@ class DrydockWorker(AbstractLatentWorker):
             self._starting.cancel()
 
     async def _start(self, build: Any) -> bool:
+        # From now on a login is expected. A process that an earlier lease left on a host that was
+        # out of reach must not be taken for the one to come.
+        # Buildbot's getRandomPass would return the old one again.
+        await uninterrupted(hooks.set_password(self, secrets.token_hex(UNTOLD_BYTES)))
         lease = await self._obtain_lease(build)
         self._lease = lease
         self._tenancy = await self._move_in(lease)

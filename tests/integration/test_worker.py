@@ -423,6 +423,18 @@ class ConnectionTests(Case):
         self.assertNotEqual(self.worker().password, self.service.password(first))
         await self.stop()
 
+    async def test_nor_can_it_while_the_next_lease_waits(self) -> None:
+        await self.start()
+        first = await self.lease(await self.start_building())
+        (machine,) = self.cloud.hosts()
+        self.cloud.lose(machine.token)
+        self.cloud.script = replace(self.cloud.script, boot_seconds=500)
+        await self.advance(61)
+        (second,) = await self.leases()
+        self.assertEqual(second.status, LeaseStatus.PENDING)
+        self.assertNotEqual(self.worker().password, self.service.password(first))
+        await self.stop()
+
     async def test_an_unexpected_connection_is_refused(self) -> None:
         await self.start()
         with self.assertRaisesRegex(RuntimeError, "not trying to substantiate"):
