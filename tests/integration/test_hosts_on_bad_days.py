@@ -211,6 +211,16 @@ class TestBadDays(OnHosts):
         allowed.write_text(content)
         self.assert_back(lease.host)
 
+    def test_a_host_whose_process_table_is_full_takes_no_new_builds(self) -> None:
+        machine = self.lab.machines["build1"]
+        profile = machine.path(f"{machine.home}/.bashrc")
+        content = profile.read_text()
+        self.addCleanup(profile.write_text, content)
+        profile.write_text(f"ulimit -S -u 1\n{content}")
+        self.assert_lost("build1", "its process table or memory is full")
+        profile.write_text(content)
+        self.assert_back("build1")
+
     def _give_another_key(self, machine: ssh_hosts.Machine) -> None:
         """Let the machine be as if it had been installed anew."""
         etc = machine.path("etc")
@@ -411,3 +421,40 @@ class TestTunnel(OnHosts):
         self.assertEqual(request.finished().results, SUCCESS)
         self.assertEqual(self.lab.events("lease-broken", self.began, lease=lease.number), [])
         self.assert_in_service(lease.host)
+
+    def test_a_worker_finds_a_restarted_master_through_the_next_one(self) -> None:
+        request, lease = self.build_running()
+        self.lab.kill()
+        self.lab.start()
+        request.let_go()
+        self.assertEqual(request.finished().results, SUCCESS)
+        self.assertEqual(self.lab.events("lease-broken", self.began, lease=lease.number), [])
+        self.assert_in_service(lease.host)
+
+
+class TestStaleWorkers(OnHosts):
+    """One host and one worker, which asks for a lease anew as soon as it has lost one."""
+
+    settings: ClassVar[dict[str, Any]] = {"workers": {"size": 1}, "pool": {"lost_after": 1.0}}
+
+    @classmethod
+    def new_lab(cls) -> Lab:
+        return Lab(cls.new_directory(), cls.machines[:1], **cls.settings)
+
+    def test_a_process_that_outlived_its_lease_cannot_log_in_and_is_ended(self) -> None:
+        request, lease = self.build_running()
+        machine = self.machine(lease)
+        (log,) = machine.path(f"{machine.home}/drydock").glob("worker-*/twistd.log")
+        machine.freeze()
+        self.addCleanup(machine.thaw)
+        self.assert_broken(lease)
+        self.lab.until(
+            lambda: "unauthorized login" in log.read_text(), "the old process to be refused"
+        )
+        self.assertEqual(request.results(), [RETRY, None])
+        machine.thaw()
+        request.running(times=2)
+        request.let_go()
+        self.assertEqual(request.finished().results, SUCCESS)
+        self.assertEqual(request.results(), [RETRY, SUCCESS])
+        self.assert_back(lease.host)
