@@ -352,7 +352,7 @@ class _Client(asyncssh.SSHClient):
         if self._peer is None:
             return ()
         keys, _ = trusted_keys(access, self._peer)
-        return tuple(_shown_key(key) for key in keys)
+        return tuple(dict.fromkeys(_shown_key(key) for key in keys))  # by name and by address
 
 
 def _shown_key(key: asyncssh.SSHKey) -> str:
