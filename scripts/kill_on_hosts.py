@@ -204,16 +204,17 @@ class Kills:
         self.lab.start()
         with suppress(AssertionError):
             self.lab.until(lambda: not self.lab.leftovers(), "no leftovers", GRACE_SECONDS)
-        self.leftovers[phase] = self.lab.leftovers() and self._those_that_stay()
+        self.leftovers[phase] = self.those_that_stay()
         if request is not None and request.finished().results != 0:
             raise AssertionError(f"killed while {phase}: the build failed: {request.finished()}")
         self.lab.builds_on(HOST)
 
-    def _those_that_stay(self) -> list[str]:
+    def those_that_stay(self) -> list[str]:
         """Leave out of what is left over what comes and goes: the looks of the master itself."""
         stay = set(self.lab.leftovers())
-        with suppress(AssertionError):
-            self.lab.until(lambda: not stay.intersection(self.lab.leftovers()), "", 5.0)
+        if stay:
+            with suppress(AssertionError):
+                self.lab.until(lambda: not stay.intersection(self.lab.leftovers()), "", 5.0)
         return sorted(stay.intersection(self.lab.leftovers()))
 
 

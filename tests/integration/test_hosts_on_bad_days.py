@@ -15,6 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import ssh_hosts
 from tests.lab import HeldRequest, Lab, Lease, freeze, thaw
 
+LONG = 300.0  # seconds that nothing here takes
+
 
 class OnHosts(SynchronousTestCase):
     """One master for all tests of a class; each leaves the machines as it found them."""
@@ -128,23 +130,10 @@ class TestFirstBuilds(OnHosts):
         self.assertEqual(self.lab.events("host-lost", 0), [])
 
 
-class TestBadDays(OnHosts):
-    @classmethod
-    def new_lab(cls) -> Lab:
-        directory = cls.new_directory()
-        cls.known_hosts = directory / "known_hosts"
-        shutil.copy(cls.machines[0].known_hosts, cls.known_hosts)
-        return Lab(directory, cls.machines, ssh={"known_hosts": str(cls.known_hosts)})
+class TestLostHosts(OnHosts):
+    """Hosts are away for longer than their leases wait for them."""
 
-    def test_a_cable_that_is_out_for_a_moment_harms_no_build(self) -> None:
-        request, lease = self.build_running()
-        self.machine(lease).cut()
-        self.addCleanup(self.machine(lease).restore)
-        self.assert_lost(lease.host, "while connected", "Remedy: ")
-        self.machine(lease).restore()
-        self.lab.told("host-returned", self.began, host=lease.host)
-        self.assert_goes_on(request, lease)
-        self.assert_in_service(lease.host)
+    settings: ClassVar[dict[str, Any]] = {"pool": {"lost_after": 3.0}}
 
     def test_a_cable_that_is_cut_sends_the_build_to_another_host(self) -> None:
         request, lease = self.build_running()
@@ -156,6 +145,42 @@ class TestBadDays(OnHosts):
         self.machine(lease).restore()
         self.assert_back(lease.host)
 
+    def test_a_host_that_hangs_loses_its_build_and_comes_back(self) -> None:
+        request, lease = self.build_running()
+        freeze(self.machine(lease))
+        self.addCleanup(thaw, self.machine(lease))
+        self.assert_lost(lease.host, "Remedy: ")
+        self.assert_broken(lease, f"host {lease.host}")
+        self.assert_tried_again(request, lease)
+        thaw(self.machine(lease))
+        self.assert_back(lease.host)
+
+
+class TestBadDays(OnHosts):
+    """Hosts have troubles that end, or are told, long before they count as lost."""
+
+    @classmethod
+    def new_lab(cls) -> Lab:
+        directory = cls.new_directory()
+        cls.known_hosts = directory / "known_hosts"
+        shutil.copy(cls.machines[0].known_hosts, cls.known_hosts)
+        return Lab(
+            directory,
+            cls.machines,
+            ssh={"known_hosts": str(cls.known_hosts)},
+            pool={"lost_after": LONG},
+        )
+
+    def test_a_cable_that_is_out_for_a_moment_harms_no_build(self) -> None:
+        request, lease = self.build_running()
+        self.machine(lease).cut()
+        self.addCleanup(self.machine(lease).restore)
+        self.assert_lost(lease.host, "while connected", "Remedy: ")
+        self.machine(lease).restore()
+        self.lab.told("host-returned", self.began, host=lease.host)
+        self.assert_goes_on(request, lease)
+        self.assert_in_service(lease.host)
+
     def test_a_server_that_is_restarted_harms_no_build(self) -> None:
         request, lease = self.build_running()
         self.machine(lease).stop_server()
@@ -166,16 +191,6 @@ class TestBadDays(OnHosts):
         self.lab.told("host-returned", self.began, host=lease.host)
         self.assert_goes_on(request, lease)
         self.assert_in_service(lease.host)
-
-    def test_a_host_that_hangs_loses_its_build_and_comes_back(self) -> None:
-        request, lease = self.build_running()
-        freeze(self.machine(lease))
-        self.addCleanup(thaw, self.machine(lease))
-        self.assert_lost(lease.host, "Remedy: ")
-        self.assert_broken(lease, f"host {lease.host}")
-        self.assert_tried_again(request, lease)
-        thaw(self.machine(lease))
-        self.assert_back(lease.host)
 
     def test_a_host_that_is_rebooted_loses_its_build_and_comes_back(self) -> None:
         request, lease = self.build_running()
@@ -192,6 +207,7 @@ class TestBadDays(OnHosts):
         self.addCleanup(self._give_its_own_key, lease.host, machine)
         self.assert_broken(lease, f"host {lease.host}", "verifying its host key")
         lost = "\n".join(self.lab.events("host-lost", self.began, host=lease.host))
+        self.assertEqual(lost.count(before), 1)
         for text in (before, self._fingerprint(machine), str(self.known_hosts), "Remedy: "):
             self.assertIn(text, lost)
         self.assert_tried_again(request, lease)
@@ -405,6 +421,8 @@ class TestMachinesThatLack(OnHosts):
 class TestTunnel(OnHosts):
     """The master listens on its own machine only: hosts reach it through their connections."""
 
+    settings: ClassVar[dict[str, Any]] = {"pool": {"lost_after": LONG}}
+
     @classmethod
     def new_lab(cls) -> Lab:
         lab = Lab(cls.new_directory(), cls.machines, **cls.settings)
@@ -451,7 +469,7 @@ class TestStaleWorkers(OnHosts):
         self.lab.until(
             lambda: "unauthorized login" in log.read_text(), "the old process to be refused"
         )
-        self.assertEqual(request.results(), [RETRY, None])
+        self.lab.until(lambda: request.results() == [RETRY, None], "the build to wait for a lease")
         machine.thaw()
         request.running(times=2)
         request.let_go()

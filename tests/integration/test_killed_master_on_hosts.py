@@ -8,7 +8,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests import ssh_hosts
-from tests.lab import SCRIPTS  # noqa: F401 - from here on the scripts are found
+from tests.lab import there  # this also lets the scripts be found
 
 from kill_on_hosts import Kills  # isort: skip
 
@@ -43,3 +43,13 @@ class TestKilledMaster(SynchronousTestCase):
 
     def test_while_stopping_the_worker(self) -> None:
         self.check("stopping the worker")
+
+    def test_what_no_lease_accounts_for_is_counted(self) -> None:
+        self.kills.ready()
+        machine = self.kills.machine
+        sleeping = "DRYDOCK_TAG=drydock-lease-0-none setsid sleep 600 > /dev/null 2>&1 &"
+        machine.shell(f"su -s /bin/sh -c '{sleeping}' {machine.user}")
+        self.assertEqual(len(self.kills.those_that_stay()), 1)
+        self.assertIn("sleep 600", self.kills.those_that_stay()[0])
+        for process in there(machine):
+            process.kill()
