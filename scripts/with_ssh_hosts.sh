@@ -135,7 +135,7 @@ write_machine() {
 		cat /proc/sys/kernel/random/uuid > /mnt/etc/boot_id
 		mount --bind /mnt/etc/boot_id /proc/sys/kernel/random/boot_id
 		trap 'exit 0' TERM
-		renice -n 10 -p $$ > /dev/null
+		renice -n 19 -p $$ > /dev/null
 		env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		    "$(command -v sshd)" -f /mnt/etc/sshd_config -E /mnt/sshd.log
 		while :; do sleep 3600 & wait $!; done
@@ -211,6 +211,17 @@ make_machines() {
     printf '[%s]\n' "${descriptions[*]}" > "$work/hosts.json"
 }
 
+# Where the kernel shares processors out by session first, a low priority counts for nothing against
+# what runs in other sessions, and each login begins one.
+readonly AUTOGROUP=/proc/sys/kernel/sched_autogroup_enabled
+share_by_priority() {
+    autogroup=$(cat "$AUTOGROUP" 2> /dev/null) || return 0
+    { echo 0 > "$AUTOGROUP"; } 2> /dev/null || autogroup=
+}
+share_as_before() {
+    [ -z "$autogroup" ] || echo "$autogroup" > "$AUTOGROUP"
+}
+
 # --- the run -----------------------------------------------------------------------------------
 
 # Return once nothing runs in a namespace any more: it could still write to what is to be removed.
@@ -224,6 +235,7 @@ empty() {
 
 take_down() {
     trap '' INT TERM HUP # once is enough, and half of it is not
+    share_as_before
     local each
     for each in "${names[@]}"; do
         # unshare takes the machine's first process, and so all others, with it.
@@ -244,7 +256,7 @@ PATH=$PATH:/usr/sbin:/usr/local/sbin:/sbin
 command -v unshare > /dev/null && command -v setsid > /dev/null ||
     fail "missing: unshare and setsid, of util-linux"
 
-bridges=() namespaces=() users=() names=()
+bridges=() namespaces=() users=() names=() autogroup=
 work=$(mktemp -d "${TMPDIR:-/tmp}/drydock-ssh-hosts.XXXXXX")
 chmod 755 "$work" # the machines' users have to get through
 trap take_down EXIT
@@ -253,6 +265,7 @@ trap 'exit 143' TERM HUP
 
 install_missing
 mkdir -p /run/sshd
+share_by_priority
 make_bridge
 make_keys
 write_machine
