@@ -18,6 +18,9 @@ TEST = [
     *RUN,
     "pytest>=8",
     "hypothesis>=6.100",
+    # The EC2 that tests talk to; tests/ec2 is written for this very version.
+    "boto3>=1.34",
+    "moto[server,ec2,ssm,sqs,events]==5.2.5",
     "psycopg[binary]>=3.1",
     "psycopg2-binary>=2.9",
     "pymysql>=1.1",
