@@ -256,7 +256,7 @@ class ProcessScriptsTests(ScriptsCase):
 
     def start(self, script: str, **values: str) -> bytes:
         usual = {"cwd": "", "log": "", "log_directory": "", "mark": f"{TAG_MARK}={self.tag}"}
-        usual["note"] = "x"
+        usual["notes"] = "x"
         usual["environment"] = exports({TAG_MARK: self.tag})
         return self.succeeds(processes.START, "sh", "-c", script, **{**usual, **values})
 
@@ -344,7 +344,7 @@ class ProcessScriptsTests(ScriptsCase):
         done = self.ask(
             processes.START,
             "true",
-            **{"cwd": "", "log": "", "mark": "a=b", "note": "x", "environment": ""},
+            **{"cwd": "", "log": "", "mark": "a=b", "notes": "x", "environment": ""},
         )
         self.assertEqual(done.returncode, scripts.FAILED)
         self.assertIn(str(self.directory).encode(), done.stderr)
@@ -358,7 +358,7 @@ class ProcessScriptsTests(ScriptsCase):
                 "log": "",
                 "log_directory": "",
                 "mark": "a=b",
-                "note": "x",
+                "notes": "x",
                 "environment": "",
             },
         )
@@ -369,7 +369,7 @@ class ProcessScriptsTests(ScriptsCase):
         reading, writing = os.pipe()
         os.close(reading)
         usual = {"cwd": "", "log": "", "log_directory": "", "mark": f"{TAG_MARK}={self.tag}"}
-        usual["note"] = "x"
+        usual["notes"] = "x"
         usual["environment"] = exports({TAG_MARK: self.tag})
         values = {"directory": str(self.directory), **usual}
         done = subprocess.run(
