@@ -235,7 +235,8 @@ _bug(
     "planner/upkeep.py",
     HOSTS + LEASES_PLANNED,
     "a resource is given up under a living lease",
-    "    if any(lease.status in LIVING_LEASES for lease in leases):\n        return None\n",
+    "    if any(lease.status in LIVING_LEASES for lease in leases):\n        return None\n    for",
+    "    for",
 )
 _bug(
     "planner/survey.py",
@@ -727,8 +728,8 @@ _bug(
     "leases.py",
     LEASES,
     "one master keeps another's leases alive",
-    "            if lease.master == self._master and lease.status in LIVING_LEASES\n",
-    "            if lease.status in LIVING_LEASES\n",
+    "return lease.master == self._master and lease.status in LIVING_LEASES",
+    "return lease.status in LIVING_LEASES",
 )
 _bug(
     "leases.py",
@@ -812,8 +813,8 @@ _bug(
     "store/memory.py",
     MEMORY,
     "a stale resource is moved",
-    "        now = self._resources.get(seen.id)\n        if now is None or now.version != seen.version:",
-    "        now = self._resources.get(seen.id)\n        if now is None:",
+    "if now is None or now.version != seen.version:\n            return None\n        if event is ResourceEvent",
+    "if now is None:\n            return None\n        if event is ResourceEvent",
 )
 _bug(
     "store/memory.py",

@@ -94,7 +94,7 @@ _bug(
     "planner/stock.py",
     LISTED,
     "a host that does not answer keeps its free slots on offer",
-    "        if not self.survey.takes_leases(resource):\n            return\n",
+    "        if not self.survey.takes_leases(resource):\n            self._note_held_back(resource)\n            return\n",
 )
 _bug(
     "planner/stock.py",
@@ -162,8 +162,8 @@ _bug(
     "offers.py",
     LISTED,
     "hosts that do not fit count as capacity",
-    "and meets(host.labels, requires)\n        ]",
-    "\n        ]",
+    "\n            and all(meets(host.labels, each) for each in required)",
+    "",
 )
 _bug(
     "offers.py",
