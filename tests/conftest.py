@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 _SHARED = {"ssh_hosts": "machines", "databases": "databases"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are looked at
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     groups: dict[Path, str] = {}
     for item in items:
