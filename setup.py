@@ -7,9 +7,9 @@ from setuptools import find_packages, setup
 README = Path(__file__).parent / "README.md"
 
 # What a user's master.cfg can do with it.
-AWS = ["boto3>=1.34"]
-KUBERNETES = ["kubernetes>=29"]
 SSH = ["asyncssh>=2.17"]
+AWS = [*SSH, "boto3>=1.34"]  # instances of EC2 are reached over SSH
+KUBERNETES = ["kubernetes>=29"]
 
 # What `make run` adds to that: a web page and a worker on the same machine.
 RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
@@ -82,6 +82,7 @@ setup(
     entry_points={
         # Kinds of blueprint. Other packages add theirs to the same group.
         "buildbot_drydock.blueprints": [
+            "ec2 = buildbot_drydock.latent.ec2.pool:EC2Pool",
             "hosts = buildbot_drydock.latent.hosts:HostPool",
             "local = buildbot_drydock.latent.local:LocalProcesses",
             "synthetic = buildbot_drydock.latent.synthetic:SyntheticPool",
@@ -92,6 +93,7 @@ setup(
         ],
         "buildbot.util": [
             "Drydock = buildbot_drydock.config:Drydock",
+            "EC2Pool = buildbot_drydock.latent.ec2.pool:EC2Pool",
             "Host = buildbot_drydock.latent.hosts:Host",
             "HostPool = buildbot_drydock.latent.hosts:HostPool",
             "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",

@@ -144,6 +144,7 @@ class DrydockService(BuildbotService):
             thread_pool=self._threads,
             uniform=self._uniform,
             installation=_installation(self._secret),
+            derive=self._derive,
             wake=self.wake,
             report=self._report,
         )
@@ -310,6 +311,9 @@ class DrydockService(BuildbotService):
         """Return what a worker on this lease logs in with; no other lease has the same."""
         message = f"{lease.id}:{lease.nonce}".encode()
         return hmac.new(self._secret.encode(), message, "sha256").hexdigest()
+
+    def _derive(self, purpose: str) -> bytes:
+        return hmac.digest(self._secret.encode(), f"provider:{purpose}".encode(), "sha256")
 
     async def resource_of(self, lease: Lease) -> Resource:
         """Return the resource of a lease. Raises ``HostUnreachable`` if it has none."""

@@ -14,6 +14,13 @@ from typing import Any
 
 from buildbot_drydock.config import DrydockFields
 from buildbot_drydock.latent.definition import CommonFields, Definition
+from buildbot_drydock.latent.ec2.fields import (
+    ImageFields,
+    LaunchTemplateFields,
+    SpotFields,
+    SSMParameterFields,
+    VolumeFields,
+)
 from buildbot_drydock.latent.hosts_fields import HostFields, SSHFields
 from buildbot_drydock.latent.kinds import kinds
 from buildbot_drydock.latent.problems import Fields, expectation
@@ -46,6 +53,23 @@ is wrong at once.
 """
 
 
+OF_EC2 = (
+    ("Image", "The `image` of an `EC2Pool`: the newest of an owner's with a name.", ImageFields),
+    (
+        "SSMParameter",
+        "The `image` of an `EC2Pool`, as a parameter of SSM names it.",
+        SSMParameterFields,
+    ),
+    ("LaunchTemplate", "The `launch_template` of an `EC2Pool`.", LaunchTemplateFields),
+    (
+        "Volume",
+        "One of the `volumes` of an `EC2Pool`, with `device` as its first argument.",
+        VolumeFields,
+    ),
+    ("Spot", "The `spot` of an `EC2Pool`.", SpotFields),
+)
+
+
 def reference() -> str:
     """Return the whole document."""
     sections = [INTRODUCTION]
@@ -62,7 +86,10 @@ def reference() -> str:
             HostFields,
         )
     )
-    sections.append(section("SSH", "How a `HostPool` reaches its hosts.", SSHFields))
+    sections.append(
+        section("SSH", "How a `HostPool` or an `EC2Pool` reaches its hosts.", SSHFields)
+    )
+    sections += [section(title, text, fields) for title, text, fields in OF_EC2]
     sections.append(
         section(
             "Schedule",

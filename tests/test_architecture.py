@@ -63,12 +63,14 @@ PURE_LIBRARIES = {
 }
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__"}
 
-# Libraries that only some layers know.
+# Libraries that only some layers, or modules, know.
 KNOWN_TO = {
     "buildbot": {"buildbot", "testing"},
     "sqlalchemy": {"store", "testing"},
     "alembic": {"store", "testing"},
     "asyncssh": {"remote", "testing"},
+    "boto3": {"latent.ec2", "testing"},
+    "botocore": {"latent.ec2", "testing"},
     "asyncio": {"remote", "testing"},
 }
 
@@ -228,7 +230,9 @@ def few_know_the_library(module: Module) -> Iterator[str]:
     for node, imported in imports(module):
         library = imported.partition(".")[0]
         known_to = KNOWN_TO.get(library)
-        if known_to is not None and module.layer not in known_to:
+        if known_to is None or module.layer in known_to:
+            continue
+        if not any(is_below(module.name, each) for each in known_to):
             yield module.problem(
                 node,
                 f"imports {library}, known only to {', '.join(sorted(known_to))}; "

@@ -6,6 +6,7 @@ parties write theirs the same way, and register it as an entry point (see ``kind
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -236,6 +237,9 @@ class Surroundings:
     uniform: Callable[[], float]  # random, in [0, 1)
     # Names this Drydock, and all masters that share its database, on hosts and in clouds.
     installation: str = ""
+    # Returns 32 bytes for a purpose, the same on all masters of the installation, and known to
+    # nobody else.
+    derive: Callable[[str], bytes] = lambda purpose: hashlib.sha256(purpose.encode()).digest()
     # Asks for a turn, as something has changed that the provider's next listing shows.
     wake: Callable[[], None] = lambda: None
     # Stores an event about a blueprint, by its name, in the background.

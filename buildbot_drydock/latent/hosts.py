@@ -14,7 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 
 from buildbot_drydock.interfaces import Host as RemoteHost
 from buildbot_drydock.latent import hosts_access
-from buildbot_drydock.latent.definition import CommonFields, Definition, Surroundings
+from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.host_provider import (
     BrokenList,
     HostEntry,
@@ -31,18 +31,23 @@ from buildbot_drydock.latent.hosts_fields import (
     arguments_of,
     local_path,
 )
-from buildbot_drydock.latent.interpreter import Interpreter, MakeVenv, interpreter
+from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.inventory_file import FileProblem, WatchedFile, checked, read
-from buildbot_drydock.latent.keeper import Keeper, Rules
+from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.links import Link
 from buildbot_drydock.latent.problems import Conflict, Problem, examine, unit
 from buildbot_drydock.latent.schedule import Entry
+from buildbot_drydock.latent.ssh_pool import (
+    SSHPoolFields,
+    address_and_port,
+    keeper_rules,
+    wanted_interpreter,
+)
 from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost
 
 __all__ = ["SSH", "Host", "HostPool", "HostPoolFields"]
 
 MOST_HOSTS: Final = 10_000  # more than any list has; the list itself is what limits
-_MEGABYTE: Final = 1_000_000
 _NOT_FOR_HOSTS: Final = {
     "leases_per_resource": "how many leases a host carries is said host by host",
     "choices": "nothing of a listed host is left to be chosen",
@@ -57,7 +62,7 @@ def _sequence(value: object) -> object:
     return tuple(map(arguments_of, value)) if isinstance(value, list | tuple) else value
 
 
-class HostPoolFields(CommonFields):
+class HostPoolFields(SSHPoolFields):
     """The fields of ``HostPool``."""
 
     hosts: Annotated[tuple[HostFields, ...], pydantic.BeforeValidator(_sequence)] = pydantic.Field(
@@ -86,68 +91,6 @@ class HostPoolFields(CommonFields):
             "remedy": "give ssh an SSH, such as SSH(user='ci', keys=['~/.ssh/drydock'], "
             "known_hosts='~/.ssh/known_hosts')",
         },
-    )
-    directory: str = pydantic.Field(
-        default="drydock",
-        min_length=1,
-        pattern=r"^[^\s~'\"$\\-][^\s'\"$\\]*$",
-        description="Where Drydock keeps everything on a host, relative to the login's home.",
-        json_schema_extra={
-            "values": "a path",
-            "remedy": "give directory a path without blanks or quotes, such as 'drydock'",
-        },
-    )
-    python: str = pydantic.Field(
-        default="python3",
-        min_length=1,
-        description="The Python of the hosts: it has buildbot-worker, or makes an environment "
-        "that has it.",
-    )
-    make_venv: MakeVenv = pydantic.Field(
-        default="if-needed",
-        description="Whether to make an environment with buildbot-worker on a host: 'if-needed' "
-        "uses an installed one of the master's major version, 'always' never does.",
-    )
-    worker_version: str | None = pydantic.Field(
-        default=None,
-        description="Which version of buildbot-worker to install there; the master's if not given.",
-    )
-    pip_arguments: Annotated[tuple[str, ...], pydantic.BeforeValidator(_sequence)] = pydantic.Field(
-        default=(),
-        description="More arguments for pip, such as ['--index-url', 'https://pypi.example.org'].",
-        json_schema_extra={
-            "values": "a list of texts",
-            "remedy": "give pip_arguments a list of texts",
-        },
-    )
-    keep_build_directories: bool = pydantic.Field(
-        default=True,
-        description="Whether the next lease of a slot finds the build directories of the last.",
-    )
-    stop_grace: float = pydantic.Field(
-        default=5.0,
-        ge=0,
-        description="How long processes may take to end when asked, before they are killed.",
-        json_schema_extra=unit("seconds"),
-    )
-    lost_after: float = pydantic.Field(
-        default=60.0,
-        gt=0,
-        description="How long a host may be silent, until what was leased on it is lost.",
-        json_schema_extra=unit("seconds"),
-    )
-    probe_interval: float = pydantic.Field(
-        default=60.0,
-        gt=0,
-        description="How often a host is looked at while all is well. A connection that is lost "
-        "is noticed sooner: see keepalive_interval of SSH.",
-        json_schema_extra=unit("seconds"),
-    )
-    min_free_disk: float = pydantic.Field(
-        default=500.0,
-        ge=0,
-        description="A host with less free space in its directory takes no new leases.",
-        json_schema_extra=unit("MB"),
     )
     limit: int | None = pydantic.Field(  # type: ignore[assignment]
         default=None,
@@ -314,7 +257,7 @@ class HostPool(Definition):
                     entry.way,
                     lost,
                     directory=fields.directory,
-                    tunnel_to=_address_and_port(fields.ssh.tunnel_to),
+                    tunnel_to=address_and_port(fields.ssh.tunnel_to),
                     grace_seconds=fields.stop_grace,
                 )
 
@@ -322,7 +265,7 @@ class HostPool(Definition):
                 entry.name,
                 entry.host.address,
                 dial,
-                _rules(fields, surroundings.installation),
+                keeper_rules(fields, fields.ssh, surroundings.installation),
                 find_interpreter=find_interpreter,
                 clock=surroundings.reactor,
                 uniform=surroundings.uniform,
@@ -330,7 +273,7 @@ class HostPool(Definition):
                 report=report,
             )
 
-        wanted = _interpreter(fields)
+        wanted = wanted_interpreter(fields)
 
         async def find_interpreter(host: RemoteHost) -> str:
             return await interpreter(host, wanted)
@@ -388,35 +331,3 @@ def hosts_in_force(fields: HostPoolFields, path: Path | None) -> HostList:
     by_name = {host.name: host for host in hosts}
     ways = [(host, hosts_access.access_to(host, by_name, fields.ssh)) for host in hosts]
     return host_list(ways, fields.labels)
-
-
-def _rules(fields: HostPoolFields, installation: str) -> Rules:
-    return Rules(
-        installation=installation,
-        directory=fields.directory,
-        keep_build_directories=fields.keep_build_directories,
-        tunnels=fields.ssh.tunnel_to is not None,
-        boot_timeout=fields.boot_timeout,
-        lost_after=fields.lost_after,
-        probe_interval=fields.probe_interval,
-        min_free_bytes=int(fields.min_free_disk * _MEGABYTE),
-    )
-
-
-def _interpreter(fields: HostPoolFields) -> Interpreter:
-    wanted = Interpreter(
-        python=fields.python,
-        make_venv=fields.make_venv,
-        pip_arguments=fields.pip_arguments,
-        make_timeout=min(Interpreter.make_timeout, fields.boot_timeout),
-    )
-    if fields.worker_version is None:
-        return wanted
-    return replace(wanted, worker_version=fields.worker_version)
-
-
-def _address_and_port(text: str | None) -> tuple[str, int] | None:
-    if text is None:
-        return None
-    address, _, port = text.rpartition(":")
-    return address.strip("[]"), int(port)

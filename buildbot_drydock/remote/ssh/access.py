@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,8 @@ class Access:
     user: str
     port: int = 22
     identity_files: tuple[str, ...] = ()  # private keys, tried in order; "~" is the master's home
+    # Private keys themselves, in OpenSSH's format, tried before the files.
+    private_keys: tuple[str, ...] = field(default=(), repr=False)
     use_agent: bool = True  # keys of the agent at SSH_AUTH_SOCK, after the files
     known_hosts: str | None = None
     host_key: str | None = None

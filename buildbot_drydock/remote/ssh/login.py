@@ -51,6 +51,9 @@ async def _fill(keys: Keys, access: Access) -> None:
         await _add_keys_of_agent(keys, agent_path)
     found: list[asyncssh.SSHKeyPair] = []
     names: list[str] = []
+    for pair in _given_keys(access):
+        found.append(pair)
+        names.append(f"a key that is given ({_fingerprint(pair)})")
     for name in access.identity_files:
         for pair in _keys_of_file(access, name, agent_path):
             found.append(pair)
@@ -108,6 +111,14 @@ def _public_key(field_name: str, text: str) -> asyncssh.SSHKey:
             f"the field {field_name} is no public key ({error}): give it as it is in a .pub file, "
             "such as 'ssh-ed25519 AAAA...'"
         ) from error
+
+
+def _given_keys(access: Access) -> list[asyncssh.SSHKeyPair]:
+    try:
+        keys = [asyncssh.import_private_key(text) for text in access.private_keys]
+    except ValueError as error:
+        raise ValueError(f"the field private_keys has one that is none ({error})") from error
+    return list(asyncssh.load_keypairs(keys)) if keys else []
 
 
 def _keys_of_file(access: Access, name: str, agent_path: str) -> list[asyncssh.SSHKeyPair]:

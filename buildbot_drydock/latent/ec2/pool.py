@@ -1,0 +1,236 @@
+"""``EC2Pool``: instances of Amazon EC2, on demand or spot."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from buildbot_drydock.errors import HostError, Misconfigured
+from buildbot_drydock.interfaces import Host as RemoteHost
+from buildbot_drydock.latent import hosts_access
+from buildbot_drydock.latent.definition import Definition, Surroundings
+from buildbot_drydock.latent.ec2 import userdata
+from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
+from buildbot_drydock.latent.ec2.fields import Image, LaunchTemplate, Spot, SSMParameter, Volume
+from buildbot_drydock.latent.ec2.keeping import Expectations, MakeKeeper, Report
+from buildbot_drydock.latent.ec2.keys import KeyPair, key_pair
+from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
+from buildbot_drydock.latent.ec2.requests import Pool, Settings, client_token, run_instances
+from buildbot_drydock.latent.hosts_fields import HostFields
+from buildbot_drydock.latent.interpreter import interpreter
+from buildbot_drydock.latent.keeper import Keeper
+from buildbot_drydock.latent.links import Link
+from buildbot_drydock.latent.problems import Problem
+from buildbot_drydock.latent.ssh_pool import address_and_port, keeper_rules, wanted_interpreter
+from buildbot_drydock.remote.ssh.access import Access
+
+__all__ = ["EC2Pool", "Image", "LaunchTemplate", "SSMParameter", "Spot", "Volume"]
+
+_LIBRARIES: Final = ("boto3", "asyncssh")
+
+
+class EC2Pool(Definition):
+    """Instances of Amazon EC2, launched when a lease needs one and terminated when none does."""
+
+    kind = "ec2"
+    fields_class = EC2PoolFields
+
+    def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
+        super().__init__(name, *unnamed, **arguments)
+        self.problems = (*self.problems, *self._problems_of_installation())
+
+    def _problems_of_installation(self) -> list[Problem]:
+        missing = [each for each in _LIBRARIES if importlib.util.find_spec(each) is None]
+        if not missing:
+            return []
+        message = f"EC2 is used with the library {' and '.join(missing)}, which is not installed"
+        remedy = "run pip install 'buildbot-drydock[aws]' in the master's environment"
+        return [self.problem("region", message, remedy)]
+
+    @property
+    def pool_fields(self) -> EC2PoolFields:
+        fields = self.fields
+        assert isinstance(fields, EC2PoolFields)
+        return fields
+
+    def provider(self, surroundings: Surroundings) -> Any:
+        # The libraries are there only where hosts are reached over SSH, or launched in EC2.
+        from buildbot_drydock.remote.ssh.loop import SSHLoop
+
+        loop = SSHLoop(surroundings.reactor)
+        loop.start()
+
+        async def stop_loop() -> None:
+            await loop.stop()
+
+        make_keeper = keepers_over_ssh(self.name, self.pool_fields, surroundings, loop)
+        return self.provider_with(surroundings, make_keeper, stop_loop)
+
+    def provider_with(
+        self, surroundings: Surroundings, make_keeper: MakeKeeper, closing: Any = None
+    ) -> Any:
+        """Return the provider, with other keepers than those over SSH if a test wants that."""
+        from buildbot_drydock.latent.ec2.account import Account, Credentials, shared_pace
+        from buildbot_drydock.latent.ec2.images import Images
+        from buildbot_drydock.latent.ec2.launching import Launcher
+        from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
+
+        fields = self.pool_fields
+        clock = surroundings.reactor
+        pool = Pool(installation=surroundings.installation, blueprint=self.name)
+        credentials = Credentials(
+            region=fields.region,
+            profile=fields.profile,
+            role_arn=fields.role_arn,
+            external_id=fields.external_id,
+            endpoint_url=fields.endpoint_url,
+        )
+        account = Account(
+            surroundings.reactor,
+            surroundings.thread_pool,
+            credentials,
+            shared_pace(clock, credentials),
+            clock=clock,
+            uniform=surroundings.uniform,
+        )
+        images = Images(account, fields.image, clock)
+        keys = Keys(self.name, surroundings.derive)
+
+        async def make_request(token: str, candidate: Candidate) -> dict[str, Any]:
+            image = await images.current()
+            text = user_data_of(fields, pool, token, keys)
+            return run_instances(settings_of(fields), pool, token, candidate, image, text)
+
+        launcher = Launcher(
+            account,
+            Shortages(clock, surroundings.uniform),
+            make_request,
+            lambda token, candidate: client_token(pool, token, candidate),
+            clock=clock,
+        )
+        rules = Rules(
+            pool=pool,
+            expected=Expectations(boot_timeout=fields.boot_timeout, reach=fields.reach),
+            sign_interval=fields.sign_interval,
+            keep_build_directories=fields.keep_build_directories,
+            prices=fields.prices,
+        )
+        return EC2Provider(
+            account,
+            launcher,
+            images,
+            rules,
+            fields.candidates,
+            make_keeper,
+            clock=clock,
+            report=lambda event: surroundings.report(self.name, event),
+            closing=closing,
+        )
+
+
+class Keys:
+    """The SSH keys of a pool, which every master can tell without having them stored."""
+
+    def __init__(self, blueprint: str, derive: Callable[[str], bytes]) -> None:
+        self._blueprint = blueprint
+        self._derive = derive
+
+    @property
+    def login(self) -> KeyPair:
+        """What the masters log in with."""
+        return key_pair(self._derive(f"ec2 login {self._blueprint}"))
+
+    def host(self, token: str) -> KeyPair:
+        """What the instance of a token shows."""
+        return key_pair(self._derive(f"ec2 host {self._blueprint} {token}"))
+
+
+def settings_of(fields: EC2PoolFields) -> Settings:
+    template = fields.launch_template
+    return Settings(
+        launch_template=None if template is None else template.specification,
+        places_are_zones=bool(fields.zones),
+        volumes=fields.volumes,
+        encrypted=fields.encrypted,
+        instance_profile=fields.instance_profile,
+        security_groups=fields.security_groups,
+        key_name=fields.key_name,
+        tags=fields.tags,
+        require_imdsv2=fields.imdsv2 == "required",
+        metadata_hops=fields.metadata_hops,
+        associate_public_ip=fields.associate_public_ip,
+        max_price=None if fields.spot is None else fields.spot.max_price,
+    )
+
+
+def user_data_of(fields: EC2PoolFields, pool: Pool, token: str, keys: Keys) -> str:
+    """Return the whole user data. Raises ``Misconfigured`` if that is more than EC2 takes."""
+    parts = []
+    if fields.user_data:
+        values = {
+            "TOKEN": token,
+            "BLUEPRINT": pool.blueprint,
+            "INSTALLATION": pool.installation,
+            "REGION": fields.region,
+        }
+        parts.append(userdata.filled(fields.user_data, values))
+    parts.append(userdata.cloud_config(keys.host(token), (keys.login.public,)))
+    if fields.dead_man_hours is not None:
+        assert fields.ssh.user is not None
+        parts.append(userdata.watchdog(fields.ssh.user, fields.dead_man_hours))
+    text = userdata.user_data(parts)
+    if len(text.encode()) > userdata.MOST_BYTES:
+        raise Misconfigured(
+            f"the user data has {len(text.encode())} bytes, and EC2 takes {userdata.MOST_BYTES}. "
+            "Remedy: let user_data fetch what it needs"
+        )
+    return text
+
+
+def access_to(fields: EC2PoolFields, number: str, token: str, address: str, keys: Keys) -> Access:
+    """Return the way to an instance, with the host key that it was given."""
+    host = HostFields(name=number, address=address, host_key=keys.host(token).public)
+    access = hosts_access.access_to(host, {}, fields.ssh)
+    return replace(access, private_keys=(keys.login.private,))
+
+
+def keepers_over_ssh(
+    name: str, fields: EC2PoolFields, surroundings: Surroundings, loop: Any
+) -> MakeKeeper:
+    """Return what makes the keepers of a pool's instances."""
+    from buildbot_drydock.latent.ssh_link import SSHLink
+
+    keys = Keys(name, surroundings.derive)
+    wanted = wanted_interpreter(fields)
+
+    async def find_interpreter(host: RemoteHost) -> str:
+        return await interpreter(host, wanted)
+
+    def make(number: str, token: str, address: str, report: Report) -> Keeper:
+        access = access_to(fields, number, token, address, keys)
+
+        def dial(lost: Callable[[HostError], None]) -> Link:
+            return SSHLink(
+                loop,
+                access,
+                lost,
+                directory=fields.directory,
+                tunnel_to=address_and_port(fields.ssh.tunnel_to),
+                grace_seconds=fields.stop_grace,
+            )
+
+        return Keeper(
+            number,
+            address,
+            dial,
+            keeper_rules(fields, fields.ssh, surroundings.installation),
+            find_interpreter=find_interpreter,
+            clock=surroundings.reactor,
+            uniform=surroundings.uniform,
+            changed=surroundings.wake,
+            report=report,
+        )
+
+    return make

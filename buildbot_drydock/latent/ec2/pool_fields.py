@@ -1,0 +1,387 @@
+"""The fields of ``EC2Pool``, and what is wrong between them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+
+from buildbot_drydock.latent.ec2 import userdata
+from buildbot_drydock.latent.ec2.candidates import Candidate, candidates, markets
+from buildbot_drydock.latent.ec2.fields import (
+    AMI,
+    ROOT_DEVICE,
+    Image,
+    ImageFields,
+    LaunchTemplate,
+    LaunchTemplateFields,
+    Spot,
+    SpotFields,
+    SSMParameter,
+    SSMParameterFields,
+    Volume,
+    VolumeFields,
+    sequence,
+)
+from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
+from buildbot_drydock.latent.problems import Conflict, Fields, examine, unit
+from buildbot_drydock.latent.ssh_pool import SSHPoolFields
+
+_SIGNS_PER_LIFE: Final = 4  # of a dead-man switch, so that one or two may be lost
+_LONGEST_SIGN_INTERVAL: Final = 900.0
+_MOST_TAGS: Final = 45  # of the 50 that a resource may have, some are ours
+_REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
+_ZONE: Final = r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$"
+
+
+def _made(value_class: type[Any], fields_class: type[Fields]) -> Any:
+    """Return what makes fields of a value in master.cfg, or says all that is wrong with it."""
+
+    def make(value: object) -> object:
+        if not isinstance(value, value_class):
+            return value
+        fields, problems = examine(
+            fields_class, value.arguments, subject=value_class.__name__, name=""
+        )
+        if problems:
+            raise ValueError(
+                "; ".join(f"field {p.field!r}: {p.message} ({p.remedy})" for p in problems)
+            )
+        return fields
+
+    return make
+
+
+def _volumes(value: object) -> object:
+    make = _made(Volume, VolumeFields)
+    return tuple(map(make, value)) if isinstance(value, list | tuple) else value
+
+
+def _image(value: object) -> object:
+    if isinstance(value, Image):
+        return _made(Image, ImageFields)(value)
+    if isinstance(value, SSMParameter):
+        return _made(SSMParameter, SSMParameterFields)(value)
+    if isinstance(value, str) and not re.match(AMI, value):
+        raise ValueError("it is not the id of an image, which is 'ami-' and 8 or 17 digits")
+    if not (value is None or isinstance(value, str | ImageFields | SSMParameterFields)):
+        raise ValueError("it is neither the id of an image, an Image nor an SSMParameter")
+    return value
+
+
+SubnetId = Annotated[str, pydantic.Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]
+GroupId = Annotated[str, pydantic.Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]
+
+
+def _listing(values: str, example: str, field: str) -> dict[str, Any]:
+    return {"values": f"a list of {values}", "remedy": f"give {field} a list such as {example}"}
+
+
+class EC2PoolFields(SSHPoolFields):
+    """The fields of ``EC2Pool``."""
+
+    region: str = pydantic.Field(
+        pattern=_REGION,
+        description="The region that the instances are in.",
+        json_schema_extra={"values": "a text", "remedy": "give region one such as 'eu-central-1'"},
+    )
+    image: Annotated[
+        str | ImageFields | SSMParameterFields | None, pydantic.BeforeValidator(_image)
+    ] = pydantic.Field(
+        default=None,
+        description="The image: its id, an `Image` or an `SSMParameter`. It is looked up when the "
+        "first instance is launched, and every ten minutes. None leaves it to the launch template.",
+        json_schema_extra={
+            "values": "an image's id, an Image or an SSMParameter",
+            "remedy": "give image an id such as 'ami-0123456789abcdef0', Image(owner='136693071363', "
+            "name='debian-12-amd64-*') or SSMParameter('/aws/service/debian/release/12/latest/amd64')",
+        },
+    )
+    instance_types: Annotated[
+        tuple[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...],
+        pydantic.BeforeValidator(sequence),
+    ] = pydantic.Field(
+        min_length=1,
+        description="The types of instance that would do, the best first. If there is no capacity "
+        "of one, the next is tried at once.",
+        json_schema_extra=_listing("types", "['m7i.large', 'm6i.large']", "instance_types"),
+    )
+    subnets: Annotated[tuple[SubnetId, ...], pydantic.BeforeValidator(sequence)] = pydantic.Field(
+        default=(),
+        description="The subnets to launch in, the best first: ids.",
+        json_schema_extra=_listing("subnets' ids", "['subnet-0123456789abcdef0']", "subnets"),
+    )
+    zones: Annotated[
+        tuple[Annotated[str, pydantic.Field(pattern=_ZONE)], ...],
+        pydantic.BeforeValidator(sequence),
+    ] = pydantic.Field(
+        default=(),
+        description="The zones to launch in, in the default VPC, instead of subnets.",
+        json_schema_extra=_listing("zones", "['eu-central-1a', 'eu-central-1b']", "zones"),
+    )
+    launch_template: Annotated[
+        LaunchTemplateFields | None,
+        pydantic.BeforeValidator(_made(LaunchTemplate, LaunchTemplateFields)),
+    ] = pydantic.Field(
+        default=None,
+        description="A `LaunchTemplate`, for what is not said here. What is said here, and the user "
+        "data, replaces what it says.",
+        json_schema_extra={
+            "values": "a LaunchTemplate",
+            "remedy": "give launch_template one, such as LaunchTemplate('builders')",
+        },
+    )
+    spot: Annotated[SpotFields | None, pydantic.BeforeValidator(_made(Spot, SpotFields))] = (
+        pydantic.Field(
+            default=None,
+            description="A `Spot`, for spot instances. None is on-demand ones.",
+            json_schema_extra={"values": "a Spot", "remedy": "give spot a Spot, such as Spot()"},
+        )
+    )
+    volumes: Annotated[tuple[VolumeFields, ...], pydantic.BeforeValidator(_volumes)] = (
+        pydantic.Field(
+            default=(),
+            description="The volumes that are not as the image has them: a list of `Volume`.",
+            json_schema_extra=_listing("Volume", "[Volume('root', size=50)]", "volumes"),
+        )
+    )
+    encrypted: bool = pydantic.Field(
+        default=True,
+        description="Whether the volumes of the image are encrypted, if `volumes` does not say.",
+    )
+    instance_profile: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        description="The instance profile, by its name or ARN, that gives the instances a role.",
+    )
+    security_groups: Annotated[tuple[GroupId, ...], pydantic.BeforeValidator(sequence)] = (
+        pydantic.Field(
+            default=(),
+            description="The security groups, by their ids. They let the master in at the SSH port.",
+            json_schema_extra=_listing(
+                "groups' ids", "['sg-0123456789abcdef0']", "security_groups"
+            ),
+        )
+    )
+    key_name: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        description="A key pair of EC2, to log in by hand. The master needs none.",
+    )
+    user_data: str = pydantic.Field(
+        default="",
+        description="What cloud-init does on an instance: a script that begins with `#!`, or a "
+        "`#cloud-config`. `@TOKEN@`, `@BLUEPRINT@`, `@INSTALLATION@` and `@REGION@` are replaced. "
+        "Whoever may run builds can read it: put no secrets there.",
+        json_schema_extra={
+            "writeOnly": True,
+            "remedy": "begin user_data with '#!/bin/sh' or '#cloud-config'",
+        },
+    )
+    tags: dict[str, str] = pydantic.Field(
+        default_factory=dict,
+        description="Tags of the instances and their volumes, beside ours.",
+        json_schema_extra={
+            "values": "a dictionary of texts",
+            "remedy": "give tags a dictionary such as {'team': 'builds'}",
+        },
+    )
+    imdsv2: Literal["required", "optional"] = pydantic.Field(
+        default="required",
+        description="Whether the instance's metadata is told only to those who ask by IMDSv2.",
+    )
+    metadata_hops: int = pydantic.Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="How far the answers about metadata get; containers need 2.",
+    )
+    associate_public_ip: bool | None = pydantic.Field(
+        default=None,
+        description="Whether an instance gets a public address. None leaves it to the subnet.",
+    )
+    reach: Literal["private", "public"] = pydantic.Field(
+        default="private", description="Which address the master connects to."
+    )
+    ssh: Annotated[SSHFields, pydantic.BeforeValidator(_made(SSH, SSHFields))] = pydantic.Field(
+        default_factory=SSHFields,
+        description="How to reach the instances: an `SSH` with at least a `user`, the one that the "
+        "image makes. Keys are made by the master; those given here are tried after them.",
+        json_schema_extra={
+            "values": "an SSH",
+            "remedy": "give ssh an SSH with the image's user, such as SSH(user='admin')",
+        },
+    )
+    dead_man_hours: float | None = pydantic.Field(
+        default=12.0,
+        gt=0,
+        description="An instance that has heard nothing from a master for so long ends itself. "
+        "None lets it run.",
+        json_schema_extra=unit("hours"),
+    )
+    prices: dict[str, float] = pydantic.Field(
+        default_factory=dict,
+        description="What an hour of a type costs on demand, for what is told of an instance.",
+        json_schema_extra={
+            "values": "a dictionary of numbers",
+            "unit": "USD per hour",
+            "remedy": "give prices a dictionary such as {'m7i.large': 0.1008}",
+        },
+    )
+    profile: str | None = pydantic.Field(
+        default=None,
+        min_length=1,
+        description="A profile of ~/.aws/config. Without it credentials are found as boto3 does.",
+    )
+    role_arn: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/.+$",
+        description="A role to assume with these credentials, such as one of another account.",
+        json_schema_extra={
+            "remedy": "give role_arn an ARN such as 'arn:aws:iam::123456789012:role/builds'"
+        },
+    )
+    external_id: str | None = pydantic.Field(
+        default=None, min_length=2, description="The external id that the role asks for."
+    )
+    endpoint_url: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^https?://.+$",
+        description="Where the API is, if it is not AWS.",
+        json_schema_extra={"remedy": "give endpoint_url a URL such as 'https://ec2.example.org'"},
+    )
+    listing_delay: float = pydantic.Field(
+        default=60.0,
+        ge=0,
+        description="How long a new instance may be missing from what EC2 lists.",
+        json_schema_extra=unit("seconds"),
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        yield from self._conflicts_of_places()
+        yield from self._conflicts_of_image()
+        yield from self._conflicts_of_access()
+        yield from self._conflicts_of_user_data()
+        yield from self._conflicts_of_tags()
+        if "choices" in self.model_fields_set:
+            yield Conflict(
+                ("choices",), "nothing of an instance is left to be chosen", "remove choices"
+            )
+        if unpriced := sorted(set(self.prices) - set(self.instance_types)):
+            yield Conflict(
+                ("prices", "instance_types"),
+                f"{', '.join(unpriced)} is priced, and not in instance_types",
+                "give prices the types that are",
+            )
+
+    def _conflicts_of_places(self) -> Iterator[Conflict]:
+        if self.subnets and self.zones:
+            yield Conflict(
+                ("zones", "subnets"), "subnets are given, too", "remove zones: a subnet is in one"
+            )
+        strangers = [zone for zone in self.zones if not zone.startswith(self.region)]
+        if strangers:
+            yield Conflict(
+                ("zones", "region"),
+                f"{strangers[0]} is not in {self.region}",
+                f"give zones of {self.region}, such as '{self.region}a'",
+            )
+
+    def _conflicts_of_image(self) -> Iterator[Conflict]:
+        if self.image is None and self.launch_template is None:
+            yield Conflict(
+                ("image", "launch_template"),
+                "there is no image, and no launch template that could have one",
+                "give image an id such as 'ami-0123456789abcdef0', an Image or an SSMParameter",
+            )
+        devices = [volume.device for volume in self.volumes]
+        if twice := sorted({each for each in devices if devices.count(each) > 1}):
+            yield Conflict(
+                ("volumes",), f"{twice[0]} is given twice", "give each device one volume"
+            )
+        if self.image is None and ROOT_DEVICE in devices:
+            yield Conflict(
+                ("volumes", "image"),
+                "what the root device is called is told by the image, and there is none here",
+                "give image, or name the device as the launch template's image does",
+            )
+
+    def _conflicts_of_access(self) -> Iterator[Conflict]:
+        if self.ssh.user is None:
+            yield Conflict(
+                ("ssh",),
+                "nothing says whom to log in as",
+                "give ssh the user that the image makes, such as SSH(user='admin') for Debian, "
+                "'ubuntu' or 'ec2-user'",
+            )
+        if self.ssh.jump and not (self.ssh.known_hosts or self.ssh.host_authority):
+            yield Conflict(
+                ("ssh",),
+                f"there is no way to verify the host key of {self.ssh.jump}",
+                "give ssh known_hosts, or host_authority",
+            )
+        if self.reach == "public" and self.associate_public_ip is False:
+            yield Conflict(
+                ("reach", "associate_public_ip"),
+                "instances without a public address can't be reached at one",
+                "let associate_public_ip be True, or reach 'private'",
+            )
+        if self.external_id is not None and self.role_arn is None:
+            yield Conflict(
+                ("external_id", "role_arn"), "there is no role", "give role_arn, or remove it"
+            )
+
+    def _conflicts_of_user_data(self) -> Iterator[Conflict]:
+        text = self.user_data
+        if text and not userdata.is_known_kind(text):
+            yield Conflict(
+                ("user_data",),
+                "cloud-init would not know what to do with it",
+                "begin it with '#!/bin/sh', or with '#cloud-config'",
+            )
+        size = len(text.encode())
+        if size > userdata.MOST_BYTES_OF_TEMPLATE:
+            yield Conflict(
+                ("user_data",),
+                f"it has {size} bytes, and {userdata.MOST_BYTES_OF_TEMPLATE} are left for it",
+                "let it fetch the rest, or make an image that has it",
+            )
+        if unknown := userdata.unknown_variables(text):
+            names = ", ".join(f"@{name}@" for name in userdata.VARIABLES)
+            yield Conflict(("user_data",), f"there is no @{unknown[0]}@", f"write one of {names}")
+
+    def _conflicts_of_tags(self) -> Iterator[Conflict]:
+        for key, value in self.tags.items():
+            if key.lower().startswith(("aws:", "drydock:")):
+                yield Conflict(
+                    ("tags",), f"{key!r} begins with what is reserved", "call that tag otherwise"
+                )
+            if not 0 < len(key) <= 128 or len(value) > 256:
+                yield Conflict(
+                    ("tags",),
+                    f"{key[:20]!r} is too long, or empty",
+                    "give names up to 128 characters, values up to 256",
+                )
+        if len(self.tags) > _MOST_TAGS:
+            yield Conflict(("tags",), f"there are {len(self.tags)}", f"give at most {_MOST_TAGS}")
+
+    @property
+    def sign_interval(self) -> float | None:
+        """How often an instance gets a sign of life, in seconds; ``None`` without a switch."""
+        if self.dead_man_hours is None:
+            return None
+        return min(_LONGEST_SIGN_INTERVAL, self.dead_man_hours * 3600 / _SIGNS_PER_LIFE)
+
+    def candidates(self, place: int) -> tuple[Candidate, ...]:
+        """Return what may be launched for the resource at a place of the pool, in order."""
+        spot = self.spot
+        tried = markets(
+            spot=spot is not None,
+            on_demand_base=spot.on_demand_base if spot is not None else 0,
+            fallback=spot is not None and spot.fallback,
+            place=place,
+        )
+        return candidates(self.instance_types, self.subnets or self.zones, tried)

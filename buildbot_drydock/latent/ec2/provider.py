@@ -1,0 +1,364 @@
+"""The provider of EC2 instances: the four verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+
+from buildbot_drydock.errors import HostError, HostUnreachable, RetryLater
+from buildbot_drydock.events import Event
+from buildbot_drydock.interfaces import Clock, Host, HostSpec
+from buildbot_drydock.latent.ec2.candidates import Candidate, Market
+from buildbot_drydock.latent.ec2.failures import CallFailed, Cause
+from buildbot_drydock.latent.ec2.images import Calls, Images
+from buildbot_drydock.latent.ec2.keeping import (
+    Expectations,
+    Kept,
+    MakeKeeper,
+    judged,
+    seen_by_ec2,
+)
+from buildbot_drydock.latent.ec2.launching import Launcher
+from buildbot_drydock.latent.ec2.listing import Instance, instances, request_for_all
+from buildbot_drydock.latent.ec2.requests import Pool
+from buildbot_drydock.latent.ec2.userdata import SIGN_OF_LIFE
+from buildbot_drydock.model import Health, Lease, Observed, Resource
+
+_SIGN_SECONDS: Final = 30.0  # a limit, for touching a file
+_CONSOLE_LINES: Final = 15
+_CONSOLE_CHARACTERS: Final = 1500
+_MOST_STATUSES: Final = 100  # ids in one DescribeInstanceStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a pool goes by. Times are in seconds."""
+
+    pool: Pool
+    expected: Expectations
+    sign_interval: float | None  # between two signs of life; None without a dead-man switch
+    keep_build_directories: bool = True
+    prices: Mapping[str, float] = field(default_factory=dict)  # on demand, per hour, by type
+
+
+class EC2Provider:
+    """Launches and terminates instances. No verb waits for an instance."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        calls: Calls,
+        launcher: Launcher,
+        images: Images,
+        rules: Rules,
+        candidates: Callable[[int], Sequence[Candidate]],
+        make_keeper: MakeKeeper,
+        *,
+        clock: Clock,
+        report: Callable[[Event], None] = lambda event: None,
+        closing: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """*candidates* are those for a place in the pool; *closing* closes what keepers share."""
+        self._calls = calls
+        self._launcher = launcher
+        self._images = images
+        self._rules = rules
+        self._candidates = candidates
+        self._make_keeper = make_keeper
+        self._clock = clock
+        self._report = report
+        self._closing = closing
+        self._kept: dict[str, Kept] = {}  # by instance id
+        self._listed: dict[str, Instance] = {}  # as last listed, by id
+        self._places: dict[str, int] = {}  # of tokens asked for
+        self._gone: set[str] = set()  # ids of instances destroyed here, until EC2 agrees
+        self._closed = False
+
+    # --- inventory ---------------------------------------------------------------------------
+
+    async def inventory(self) -> Sequence[Observed]:
+        self._give_signs_of_life()  # whether EC2 answers or not
+        with _translated():
+            found = instances(
+                await self._calls.pages("DescribeInstances", request_for_all(self._rules.pool))
+            )
+        self._listed = {each.id: each for each in found if each.token and each.is_living}
+        self._gone &= self._listed.keys()
+        self._let_go_of_all_but(self._listed.keys())
+        observed = {each.id: self._observed(each) for each in self._listed.values()}
+        await self._add_status_checks(observed)
+        await self._add_consoles(observed)
+        return list(observed.values())
+
+    def _observed(self, instance: Instance) -> Observed:
+        now = self._clock.seconds()
+        health, reason = seen_by_ec2(instance, self._rules.expected, now)
+        address = instance.address(self._rules.expected.reach)
+        seen = Observed(token=instance.token, health=health, reason=reason)
+        if instance.state == "running" and address and not self._closed:
+            kept = self._keep(instance.id, instance.token, address)
+            seen = judged(kept, self._rules.expected, now)
+        if instance.id in self._gone:
+            seen = replace(seen, health=Health.FAILING, reason=f"{instance.id} is being terminated")
+        return replace(
+            seen,
+            identity=instance.id,
+            created_at=instance.launched_at,
+            address=address,
+            data={**seen.data, **self._data(instance)},
+        )
+
+    def _data(self, instance: Instance) -> dict[str, str]:
+        found = {
+            "zone": instance.zone,
+            "type": instance.instance_type,
+            "market": instance.market.value,
+            "image": instance.image,
+        }
+        price = self._rules.prices.get(instance.instance_type)
+        if price is not None and instance.market is Market.ON_DEMAND:
+            found["price"] = f"{price:g}"
+        return {key: value for key, value in found.items() if value}
+
+    async def _add_status_checks(self, observed: dict[str, Observed]) -> None:
+        """Let those fail that EC2 finds impaired. Only the silent ones are asked about."""
+        silent = [
+            number
+            for number, each in observed.items()
+            if each.health is not Health.READY and self._listed[number].state == "running"
+        ]
+        for first in range(0, len(silent), _MOST_STATUSES):
+            request = {"InstanceIds": silent[first : first + _MOST_STATUSES]}
+            try:
+                reply = await self._calls.call("DescribeInstanceStatus", request)
+            except CallFailed as failed:
+                # One that has gone meanwhile fails them all. The next listing asks again.
+                self.log.debug("no status checks: {failed}", failed=failed)
+                return
+            for number, reason in impaired(reply):
+                seen = observed[number]
+                observed[number] = replace(seen, health=Health.FAILING, reason=reason)
+
+    async def _add_consoles(self, observed: dict[str, Observed]) -> None:
+        """Add the end of the console's output to why an instance that was coming is given up."""
+        for number, seen in observed.items():
+            kept = self._kept.get(number)
+            is_given_up = seen.health is Health.FAILING and number not in self._gone
+            if not is_given_up or kept is None or kept.was_ready:
+                continue
+            try:
+                reply = await self._calls.call("GetConsoleOutput", {"InstanceId": number})
+            except CallFailed as failed:
+                self.log.debug("no console output: {failed}", failed=failed)
+                continue
+            tail = console_tail(str(reply.get("Output") or ""))
+            if tail:
+                reason = f"{seen.reason}. The end of its console's output:\n{tail}"
+                observed[number] = replace(seen, reason=reason)
+
+    # --- create and destroy ------------------------------------------------------------------
+
+    async def create(self, token: str, spec: HostSpec) -> None:
+        """Launch an instance, unless one has the token."""
+        if any(each.token == token for each in self._listed.values()):
+            return
+        self._places[token] = spec.place
+        with _translated():
+            try:
+                await self._launcher.launch(token, self._candidates(spec.place))
+            except CallFailed as failed:
+                if failed.cause is Cause.WRONG:
+                    self._images.forget()
+                raise
+
+    async def destroy(self, token: str, identity: str = "") -> None:
+        """Terminate all instances of a token, whether they are listed already or not."""
+        with _translated():
+            found = await self._instances_of(token)
+            doomed = [each for each in found.values() if identity in ("", each.id)]
+            await self._cancel_spot_requests(doomed)
+            await self._terminate(token, doomed)
+        if not identity:
+            self._launcher.forget(token)
+            self._places.pop(token, None)
+
+    async def _instances_of(self, token: str) -> dict[str, Instance]:
+        """Return what lives of a token: what is listed by its tags, and what we know beside that."""
+        request = {"Filters": self._rules.pool.filters(token)}
+        found = {
+            each.id: each
+            for each in instances(
+                await self._calls.pages("DescribeInstances", request, about=token)
+            )
+        }
+        if not found:  # its tags may show later than itself
+            known = await self._launcher.known_to_ec2(token, self._candidates_of(token))
+            found = {each.id: each for each in known}
+        for number in self._launcher.instances_of(token):
+            found.setdefault(number, Instance(id=number, token=token, state="pending"))
+        return {number: each for number, each in found.items() if each.is_living}
+
+    def _candidates_of(self, token: str) -> Sequence[Candidate]:
+        return self._candidates(self._places.get(token, 0))
+
+    async def _cancel_spot_requests(self, doomed: Collection[Instance]) -> None:
+        """First of all: a request that outlives its instance may bring another one."""
+        requests = [each.spot_request for each in doomed if each.spot_request]
+        if not requests:
+            return
+        try:
+            await self._calls.call(
+                "CancelSpotInstanceRequests", {"SpotInstanceRequestIds": requests}
+            )
+        except CallFailed as failed:
+            if failed.cause is not Cause.ABSENT:
+                raise
+
+    async def _terminate(self, token: str, doomed: Collection[Instance]) -> None:
+        ids = [each.id for each in doomed if each.state != "shutting-down"]
+        if ids:
+            try:
+                await self._calls.call("TerminateInstances", {"InstanceIds": ids}, about=token)
+            except CallFailed as failed:
+                if failed.cause is not Cause.ABSENT:
+                    raise
+                text = f"EC2 does not know {' and '.join(ids)} yet, which was launched for {token}"
+                raise CallFailed(Cause.ABSENT, RetryLater(f"{text} ({failed})")) from failed
+        self._gone.update(each.id for each in doomed)
+        self._let_go([each.id for each in doomed])
+
+    # --- what runs there ---------------------------------------------------------------------
+
+    def connect(self, resource: Resource) -> Host:
+        """Return the way to an instance. Raises ``HostUnreachable`` if it has no address."""
+        return self._keeper_of(resource).keeper.host(resource.token)
+
+    async def vacate(self, resource: Resource, lease: Lease) -> None:
+        """End what a lease left. What ran on an instance that has gone has ended with it."""
+        if await self._is_gone(resource):
+            return
+        kept = self._keeper_of(resource)
+        try:
+            await kept.keeper.host(resource.token).stop(lease.tag)
+            if not self._rules.keep_build_directories and lease.slot is not None:
+                await kept.keeper.wipe(lease.slot)
+        except HostError:
+            if not await self._is_gone(resource, look=True):
+                raise
+
+    async def _is_gone(self, resource: Resource, *, look: bool = False) -> bool:
+        number = resource.identity
+        if number in self._gone:
+            return True
+        if not look or not number:
+            return False
+        request = {"InstanceIds": [number]}
+        with _translated():
+            try:
+                found = instances(await self._calls.pages("DescribeInstances", request))
+            except CallFailed as failed:
+                if failed.cause is Cause.ABSENT:
+                    return True
+                raise
+        return not any(each.state in ("pending", "running") for each in found)
+
+    def _keeper_of(self, resource: Resource) -> Kept:
+        if self._closed or not resource.address:
+            raise HostUnreachable(f"resource {resource.id} has no address to connect to")
+        return self._keep(resource.identity, resource.token, resource.address)
+
+    # --- keepers -----------------------------------------------------------------------------
+
+    def _keep(self, number: str, token: str, address: str) -> Kept:
+        kept = self._kept.get(number)
+        if kept is not None and kept.address != address:
+            self._let_go([number])
+            kept = None
+        if kept is None:
+            keeper = self._make_keeper(
+                number, token, address, lambda event: self._told(number, event)
+            )
+            kept = Kept(number, token, address, self._clock.seconds(), keeper)
+            self._kept[number] = kept
+            keeper.begin()
+            keeper.use(token)
+        return kept
+
+    def _told(self, number: str, event: Event) -> None:
+        """Hear of an instance's connection. While it comes up that says nothing."""
+        kept = self._kept.get(number)
+        if kept is not None and kept.was_ready:
+            self._report(event)
+
+    def _let_go_of_all_but(self, living: Collection[str]) -> None:
+        self._let_go([number for number in self._kept if number not in living])
+
+    def _let_go(self, numbers: Collection[str]) -> None:
+        for number in numbers:
+            kept = self._kept.pop(number, None)
+            if kept is not None:
+                closing = Deferred.fromCoroutine(kept.keeper.close())
+                closing.addErrback(lambda failure: self.log.failure("closing a keeper", failure))
+
+    def _give_signs_of_life(self) -> None:
+        """Tell the dead-man switches of all instances in use that there is a master."""
+        interval = self._rules.sign_interval
+        now = self._clock.seconds()
+        for kept in self._kept.values() if interval is not None else ():
+            assert interval is not None
+            if kept.was_ready and now >= kept.signed_at + interval:
+                kept.signed_at = now
+                signing = Deferred.fromCoroutine(self._sign(kept))
+                signing.addErrback(lambda failure: self.log.failure("a sign of life", failure))
+
+    async def _sign(self, kept: Kept) -> None:
+        try:
+            await kept.keeper.host(kept.token).run(["touch", SIGN_OF_LIFE], timeout=_SIGN_SECONDS)
+        except HostError as error:
+            kept.signed_at = float("-inf")  # with the next listing again
+            self.log.debug("no sign of life for {id}: {error}", id=kept.id, error=error)
+
+    async def close(self) -> None:
+        """Let go of all instances. What runs there goes on."""
+        self._closed = True
+        closing = [Deferred.fromCoroutine(kept.keeper.close()) for kept in self._kept.values()]
+        self._kept.clear()
+        await DeferredList(closing, consumeErrors=True)
+        if self._closing is not None:
+            await self._closing()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether any instance is being worked on."""
+        return any(kept.keeper.is_working for kept in self._kept.values())
+
+
+def impaired(reply: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the instances with a failed status check, and which one."""
+    for each in reply.get("InstanceStatuses", ()):
+        for kind in ("SystemStatus", "InstanceStatus"):
+            if (each.get(kind) or {}).get("Status") == "impaired":
+                what = "system" if kind == "SystemStatus" else "instance"
+                yield each["InstanceId"], f"{each['InstanceId']} fails the {what} status check"
+                break
+
+
+def console_tail(output: str) -> str:
+    """Return the end of a console's output."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    return "\n".join(lines[-_CONSOLE_LINES:])[-_CONSOLE_CHARACTERS:]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise what a failed call means to the loop."""
+    try:
+        yield
+    except CallFailed as failed:
+        raise failed.error from failed

@@ -1,0 +1,124 @@
+"""The provider of EC2 instances, on an EC2 that behaves as documented, and on its bad days.
+
+The inspector of the server counts the instances behind the provider's back.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.trial.unittest import TestCase
+
+from buildbot_drydock.errors import RetryLater
+from buildbot_drydock.interfaces import Closes, HostSpec, Provider
+from buildbot_drydock.latent.ec2.provider import EC2Provider
+from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
+from tests.ec2 import faults
+from tests.ec2_pools import InSimulatedEC2
+
+_PATIENCE = 12  # how often the loop would ask again
+
+
+class Insisting:
+    """A provider as the loop uses it: what is to be done later is asked for again, later."""
+
+    def __init__(self, provider: EC2Provider, test: OnEC2) -> None:
+        self._provider, self._test = provider, test
+        self.connect, self.close = provider.connect, provider.close
+
+    async def inventory(self) -> Any:
+        return await self._insist(self._provider.inventory)
+
+    async def create(self, token: str, spec: HostSpec) -> None:
+        await self._insist(self._provider.create, token, spec)
+
+    async def destroy(self, token: str, identity: str = "") -> None:
+        await self._insist(self._provider.destroy, token, identity)
+
+    async def vacate(self, resource: Any, lease: Any) -> None:
+        await self._insist(self._provider.vacate, resource, lease)
+
+    async def _insist(self, verb: Any, *arguments: Any) -> Any:
+        for _ in range(_PATIENCE):
+            try:
+                return await verb(*arguments)
+            except RetryLater as error:
+                self._test.pass_time(max(error.after, 1.0))
+        return await verb(*arguments)
+
+
+class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
+    """The suites, on a fault that a subclass plants."""
+
+    options: dict[str, Any] = {}
+
+    def make_provider(self) -> Provider:
+        self.begin()
+        self.plant()
+        self.real = self.new_provider(**self.options)
+        return Insisting(self.real, self)
+
+    def plant(self) -> None:
+        """Let something go wrong."""
+
+    def living(self) -> int:
+        return len(self.server.inspector.living)
+
+    async def settle(self) -> None:
+        for _ in range(2):
+            await self.provider.inventory()
+            self.pass_time(1.0)
+            self.assertFalse(self.real.is_working)
+
+    async def make_twin(self, token: str) -> None:
+        (first,) = self.server.inspector.living
+        tags = [{"Key": key, "Value": value} for key, value in first.tags.items()]
+        self.server.client().run_instances(
+            ImageId=self.server.catalogue.newest_image,
+            InstanceType="m7i.large",
+            MinCount=1,
+            MaxCount=1,
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+        )
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.server.inspector.doubled_tokens(), {})
+        super().tearDown()
+
+
+class TestOnEC2(OnEC2, TestCase):
+    def test_it_closes(self) -> None:
+        self.assertIsInstance(self.real, Closes)
+
+
+class TestOnSpot(OnEC2, TestCase):
+    def plant(self) -> None:
+        from buildbot_drydock import Spot
+
+        self.options = {"spot": Spot()}
+
+
+class TestThrottled(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.server.faults.sometimes("*", faults.throttled(), probability=0.3)
+
+
+class TestWithLostReplies(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
+
+
+class TestWithInternalErrors(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.server.faults.sometimes("*", faults.internal_error(), probability=0.2)
+        self.server.faults.sometimes("*", faults.internal_error(after_work=True), probability=0.2)
+
+
+class TestWithConnectionsThatBreak(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.server.faults.sometimes("*", faults.connection_reset(), probability=0.3)
+
+
+class TestWithGarbage(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.server.faults.sometimes("*", faults.garbage(after_work=True), probability=0.3)
