@@ -40,11 +40,11 @@ run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctr
 
 .PHONY: test
 test: $(READY_TO_TEST)  ## run the tests that need no servers
-	$(BIN)/python -m pytest tests -n 2 --dist loadgroup
+	$(BIN)/python -m pytest tests
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
-	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(BIN)/python -m pytest tests -n 2 --dist loadgroup
+	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(BIN)/python -m pytest tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture

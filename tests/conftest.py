@@ -4,8 +4,6 @@
   nothing.
 * Tests run in a temporary directory, where ``mktemp`` of trial leaves its directories.
 * Hypothesis has no deadline, as no test may fail because a machine is busy.
-* Run in several processes, a file stays in one; and so do all files that use the same database
-  servers, or the same machines.
 """
 
 from __future__ import annotations
@@ -29,27 +27,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("CI", "").lower() == "true",
         help="count a skipped test as a failed one (the default if CI=true)",
     )
-
-
-# What is there once, by a module that all files name which use it.
-_SHARED = {"ssh_hosts": "machines", "databases": "databases"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before the groups are looked at
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    groups: dict[Path, str] = {}
-    for item in items:
-        if item.path not in groups:
-            groups[item.path] = _group(item.path)
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
-
-
-def _group(path: Path) -> str:
-    text = path.read_text("utf-8")
-    for name, group in _SHARED.items():
-        if name in text:
-            return group
-    return path.stem
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
