@@ -50,7 +50,7 @@ class InSimulatedEC2(TestCase):
         self.addCleanup(self.threads.stop)
         self.machines: dict[str, Machine] = {}  # by instance id
         self.told: list[events.Event] = []
-        self.pool: EC2Pool | None = None
+        self.unreachable: set[str] = set()  # ids of instances that answer nobody
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of a pool; a test changes them."""
@@ -68,7 +68,6 @@ class InSimulatedEC2(TestCase):
     def new_provider(self, name: str = "cloud", **fields: Any) -> EC2Provider:
         pool = EC2Pool(name, **{**self.fields(), **fields})
         self.assertEqual([each.sentence() for each in pool.problems], [])
-        self.pool = pool
         surroundings = Surroundings(
             reactor=self.clock,
             basedir=".",
@@ -111,10 +110,12 @@ class InstanceLink(MachineLink):
         self, test: InSimulatedEC2, number: str, lost: Callable[[HostError], None]
     ) -> None:
         super().__init__(test.machines[number], lost)
+        self._unreachable = test.unreachable
         self._server = test.server
         self._number = number
 
     async def open(self) -> None:
-        if self._server.instance(self._number).state != "running":
+        is_running = self._server.instance(self._number).state == "running"
+        if self._number in self._unreachable or not is_running:
             raise HostUnreachable("it does not answer", phase="connecting")
         await super().open()

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from buildbot_drydock import Spot
 from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.interfaces import Closes, HostSpec, Provider
 from buildbot_drydock.latent.ec2.provider import EC2Provider
@@ -51,6 +52,7 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
     """The suites, on a fault that a subclass plants."""
 
     options: dict[str, Any] = {}
+    seconds_to_settle = 1.0
 
     def make_provider(self) -> Provider:
         self.begin()
@@ -67,7 +69,7 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
     async def settle(self) -> None:
         for _ in range(2):
             await self.provider.inventory()
-            self.pass_time(1.0)
+            self.pass_time(self.seconds_to_settle)
             self.assertFalse(self.real.is_working)
 
     async def make_twin(self, token: str) -> None:
@@ -75,7 +77,7 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
         tags = [{"Key": key, "Value": value} for key, value in first.tags.items()]
         self.server.client().run_instances(
             ImageId=self.server.catalogue.newest_image,
-            InstanceType="m7i.large",
+            InstanceType="r7i.large",
             MinCount=1,
             MaxCount=1,
             TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
@@ -93,9 +95,26 @@ class TestOnEC2(OnEC2, TestCase):
 
 class TestOnSpot(OnEC2, TestCase):
     def plant(self) -> None:
-        from buildbot_drydock import Spot
-
         self.options = {"spot": Spot()}
+
+
+class TestThatTakesItsTime(OnEC2, TestCase):
+    """What is new shows late, its tags later still, and nothing changes at once."""
+
+    seconds_to_settle = 30.0
+
+    def plant(self) -> None:
+        self.server.timings.pending = 20.0
+        self.server.timings.shutting_down = 20.0
+        self.server.timings.listing_lag = 5.0
+        self.server.timings.tag_lag = 10.0
+
+
+class TestWithoutCapacityInMostPlaces(OnEC2, TestCase):
+    def plant(self) -> None:
+        self.options = {"spot": Spot(), "instance_types": ["m7i.large", "c7i.large", "r7i.large"]}
+        self.server.capacity.set(0, instance_type="m7i.*")
+        self.server.capacity.set(0, market="spot")
 
 
 class TestThrottled(OnEC2, TestCase):

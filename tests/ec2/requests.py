@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.core.exceptions import ServiceException
+from moto.core.types import Base64EncodedString
 
 from . import moto_parts
 from .cloud import Cloud
@@ -30,6 +31,8 @@ def plain(value: Any) -> Any:
         value = value.original_dict()
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, Base64EncodedString):
+        return str(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return value
@@ -273,7 +276,7 @@ def check_user_data(encoded: str | None) -> None:
 def check_key_and_profile(cloud: Cloud, request: Request) -> None:
     """Refuse a key pair or an instance profile that doesn't exist."""
     key_name = request.get("KeyName")
-    if key_name and key_name not in cloud.moto.keypairs:
+    if key_name and key_name not in cloud.moto.key_pairs:
         raise EC2Error("InvalidKeyPair.NotFound", f"The key pair '{key_name}' does not exist")
     profile = request.get("IamInstanceProfile") or {}
     known = moto_parts.iam_of(cloud.account).instance_profiles.values()

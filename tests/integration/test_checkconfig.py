@@ -34,11 +34,15 @@ from buildbot.plugins import schedulers, util
 from buildbot_drydock import (
     SSH,
     Drydock,
+    EC2Pool,
     Host,
     HostPool,
+    Image,
     LocalProcesses,
     Schedule,
+    Spot,
     SyntheticPool,
+    Volume,
     WorkerPool,
 )
 
@@ -51,6 +55,16 @@ drydock = Drydock(
                 Host("build2", address="10.0.0.6", jump="build1", disabled="disk swap"),
             ],
             ssh=SSH(user="ci", known_hosts="/dev/null", tunnel_to="localhost:9989"),
+        ),
+        EC2Pool(
+            "aws",
+            region="eu-central-1",
+            image=Image(owner="136693071363", name="debian-12-amd64-*"),
+            instance_types=["m7i.large", "m6i.large"],
+            zones=["eu-central-1a", "eu-central-1b"],
+            volumes=[Volume("root", size=50)],
+            spot=Spot(),
+            ssh=SSH(user="admin"),
         ),
         LocalProcesses("here", limit=4, leases_per_resource=2, labels={"os": "linux", "kvm": True}),
         SyntheticPool(

@@ -28,7 +28,8 @@ from twisted.python.threadpool import ThreadPool
 
 from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.interfaces import Clock
-from buildbot_drydock.latent.ec2.failures import Call, CallFailed, Cause, translated
+from buildbot_drydock.latent.ec2.causes import Call, CallFailed, Cause
+from buildbot_drydock.latent.ec2.failures import translated
 
 T = TypeVar("T")
 

@@ -6,34 +6,13 @@ The codes are from "Error codes for the Amazon EC2 API", those of STS and SSM fr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import Enum
 from typing import Any, Final
 
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from buildbot_drydock.errors import (
-    DrydockError,
-    Misconfigured,
-    NoCapacity,
-    RetryLater,
-)
-
-
-class Cause(Enum):
-    """Why a call failed, as far as it matters here."""
-
-    THROTTLED = "throttled"  # nothing was done; all calls have to wait
-    CAPACITY = "capacity"  # nothing was done; there is none of this candidate
-    QUOTA = "quota"  # nothing was done; the account may have no more of them
-    MISMATCH = "mismatch"  # the client token was used before, with other parameters
-    ENDED = "ended"  # what was launched for the client token has been terminated
-    ABSENT = "absent"  # there is no such instance, or not yet
-    CREDENTIALS = "credentials"  # nothing was done; they are missing, wrong or expired
-    WRONG = "wrong"  # nothing was done, and never will be as it is
-    UNWELL = "unwell"  # it is not known whether anything was done
-
+from buildbot_drydock.errors import Misconfigured, NoCapacity, RetryLater
+from buildbot_drydock.latent.ec2.causes import Call, CallFailed, Cause
 
 _THROTTLED: Final = {
     *("RequestLimitExceeded", "Throttling", "ThrottlingException", "ThrottledException"),
@@ -105,35 +84,17 @@ _REMEDIES: Final = (
     ("OptInRequired", "subscribe to the image in AWS Marketplace, or enable the region"),
     ("PendingVerification", "wait until AWS has verified the account"),
 )
+_REMEDIES_BY_WORD: Final = (
+    ("iaminstanceprofile", "give instance_profile one of this account"),
+    ("iam instance profile", "give instance_profile one of this account"),
+    ("availability zone", "give zones those of this region"),
+    ("instancetype", "give instance_types types that there are in this region"),
+    ("instance type", "give instance_types types that there are in this region"),
+    ("subnet", "give subnets the ids of subnets in this region and account"),
+    ("user data", "make user_data shorter"),
+)
 _NEEDED: Final = re.compile(r"perform: (?P<action>[\w:*]+)(?: on resource: (?P<resource>\S+))?")
 _ENCODED: Final = re.compile(r"\s*Encoded authorization failure message: \S+")
-
-
-class CallFailed(Exception):
-    """A call to AWS failed. ``error`` is what that means, ``cause`` why."""
-
-    def __init__(self, cause: Cause, error: DrydockError) -> None:
-        super().__init__(str(error))
-        self.cause, self.error = cause, error
-
-    @property
-    def is_unknown(self) -> bool:
-        """Whether the call may have done its work all the same."""
-        return self.cause is Cause.UNWELL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """Which call failed, for the sentence."""
-
-    operation: str  # such as "RunInstances"
-    region: str
-    service: str = "ec2"
-    about: str = ""  # such as "m7i.large in subnet-1 (spot)"
-
-    def __str__(self) -> str:
-        about = f" for {self.about}" if self.about else ""
-        return f"{self.operation}{about} in {self.region}"
 
 
 def translated(error: Exception, call: Call) -> CallFailed:
@@ -187,10 +148,12 @@ def _of_client(error: exceptions.ClientError, call: Call) -> CallFailed:
         case Cause.THROTTLED | Cause.UNWELL | Cause.ABSENT:
             return CallFailed(cause, RetryLater(text))
         case Cause.CAPACITY | Cause.QUOTA | Cause.ENDED | Cause.MISMATCH:
-            remedy = _remedy(code)
+            remedy = _remedy(code, message)
             return CallFailed(cause, NoCapacity(f"{text}. Remedy: {remedy}" if remedy else text))
         case _:
-            return _misconfigured(cause, text, _remedy(code) or "see the fields of the blueprint")
+            return _misconfigured(
+                cause, text, _remedy(code, message) or "see the fields of the blueprint"
+            )
 
 
 def _cause(code: str, status: int) -> Cause:
@@ -225,5 +188,8 @@ def _misconfigured(cause: Cause, text: str, remedy: str) -> CallFailed:
     return CallFailed(cause, Misconfigured(f"{text}. Remedy: {remedy}"))
 
 
-def _remedy(code: str) -> str:
-    return next((remedy for begin, remedy in _REMEDIES if code.startswith(begin)), "")
+def _remedy(code: str, message: str = "") -> str:
+    found = next((remedy for begin, remedy in _REMEDIES if code.startswith(begin)), "")
+    # Many parameters share one code; then the message names which it is.
+    told = (remedy for word, remedy in _REMEDIES_BY_WORD if word in message.lower())
+    return found or next(told, "")

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from buildbot_drydock.errors import Misconfigured
 from buildbot_drydock.interfaces import Clock
-from buildbot_drydock.latent.ec2.failures import CallFailed, Cause
+from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
 from buildbot_drydock.latent.ec2.fields import ImageFields, SSMParameterFields
 from buildbot_drydock.latent.ec2.requests import FoundImage
 

@@ -21,7 +21,7 @@ from twisted.internet.defer import DeferredLock
 from buildbot_drydock.errors import NoCapacity, RetryLater
 from buildbot_drydock.interfaces import Clock
 from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
-from buildbot_drydock.latent.ec2.failures import CallFailed, Cause
+from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
 from buildbot_drydock.latent.ec2.images import Calls
 from buildbot_drydock.latent.ec2.listing import NO_REASON, Instance, instances
 

@@ -14,9 +14,12 @@ from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.ec2 import userdata
 from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
 from buildbot_drydock.latent.ec2.fields import Image, LaunchTemplate, Spot, SSMParameter, Volume
+from buildbot_drydock.latent.ec2.images import Images
 from buildbot_drydock.latent.ec2.keeping import Expectations, MakeKeeper, Report
 from buildbot_drydock.latent.ec2.keys import KeyPair, key_pair
+from buildbot_drydock.latent.ec2.launching import Launcher
 from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
+from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
 from buildbot_drydock.latent.ec2.requests import Pool, Settings, client_token, run_instances
 from buildbot_drydock.latent.hosts_fields import HostFields
 from buildbot_drydock.latent.interpreter import interpreter
@@ -36,6 +39,7 @@ class EC2Pool(Definition):
 
     kind = "ec2"
     fields_class = EC2PoolFields
+    provider_class = EC2Provider
 
     def __init__(self, name: object = "", *unnamed: object, **arguments: Any) -> None:
         super().__init__(name, *unnamed, **arguments)
@@ -55,7 +59,7 @@ class EC2Pool(Definition):
         assert isinstance(fields, EC2PoolFields)
         return fields
 
-    def provider(self, surroundings: Surroundings) -> Any:
+    def provider(self, surroundings: Surroundings) -> EC2Provider:
         # The libraries are there only where hosts are reached over SSH, or launched in EC2.
         from buildbot_drydock.remote.ssh.loop import SSHLoop
 
@@ -70,12 +74,9 @@ class EC2Pool(Definition):
 
     def provider_with(
         self, surroundings: Surroundings, make_keeper: MakeKeeper, closing: Any = None
-    ) -> Any:
+    ) -> EC2Provider:
         """Return the provider, with other keepers than those over SSH if a test wants that."""
         from buildbot_drydock.latent.ec2.account import Account, Credentials, shared_pace
-        from buildbot_drydock.latent.ec2.images import Images
-        from buildbot_drydock.latent.ec2.launching import Launcher
-        from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
 
         fields = self.pool_fields
         clock = surroundings.reactor

@@ -14,7 +14,7 @@ from buildbot_drydock.errors import HostError, HostUnreachable, RetryLater
 from buildbot_drydock.events import Event
 from buildbot_drydock.interfaces import Clock, Host, HostSpec
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market
-from buildbot_drydock.latent.ec2.failures import CallFailed, Cause
+from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
 from buildbot_drydock.latent.ec2.images import Calls, Images
 from buildbot_drydock.latent.ec2.keeping import (
     Expectations,
