@@ -57,7 +57,8 @@ runs while the launching call has the cloud to itself.
 `living`, `running`, `in_state(name)`, `with_tag(key, value)`, `by_tag(key)`, `launched()`,
 `doubled_tokens()`, `doubled_tags(key)`, `orphan_volumes()`, `volumes()`, `spot_requests()`,
 `open_spot_requests()`, `calls` (each a `Call`), `count_calls(action, since=)`, `calls_by_action()`,
-`calls_of(action)`, `errors_by_code()`, `forget_calls()`. An `Instance` tells its `request` (what it
+`calls_of(action)`, `errors_by_code()`, `forget_calls()`, and `crashes`
+(what the server itself raised; a client hears `TestServerCrashed`). An `Instance` tells its `request` (what it
 was launched from: template, override and parameters in one, in RunInstances' words), `sent` (the
 call's parameters as the client sent them), `history`, `tags`, `origin_token` (the caller's
 ClientToken), `market`, `zone`, `volumes` and more.

@@ -91,7 +91,7 @@ class Catalogue:
     def add_subnet(self, cidr: str, zone: str, *, public: bool = False) -> str:
         """Make a VPC with one subnet, which gives instances public addresses or doesn't."""
         vpc = self._moto.create_vpc(cidr)
-        subnet = self._moto.create_subnet(vpc.id, cidr, zone, None)
+        subnet = self._moto.create_subnet(vpc.id, cidr, availability_zone=zone)
         subnet.map_public_ip_on_launch = public
         return str(subnet.id)
 
@@ -107,7 +107,7 @@ class Catalogue:
 
     def add_key_pair(self, name: str) -> None:
         """Make a key pair."""
-        self._moto.create_key_pair(name, "ed25519")
+        self._moto.create_key_pair(name, "ed25519", {})
 
     def add_instance_profile(self, name: str) -> str:
         """Make an IAM instance profile; returns its ARN."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from .agenda import Agenda
 from .clock import Clock, ScriptedClock, date_of
+from .listing import check_instance_ids
 from .market import Capacity, Prices, Quotas
 from .moto_parts import ec2_of
 from .problems import EC2Error
@@ -97,7 +98,6 @@ class Cloud:
         self.launches: list[Launch] = []
         self.fleets: dict[str, Fleet] = {}
         self.failing_boots: list[str] = []
-        self.failing_stops = 0
         self._settling = threading.RLock()
         self._serials = 0
 
@@ -273,8 +273,6 @@ class Cloud:
 
     def listed(self, instance_ids: list[str]) -> list[Instance]:
         """The listed instances of these ids; raises the documented errors."""
-        from .listing import check_instance_ids
-
         check_instance_ids(instance_ids)
         found = [self.instances.get(instance_id) for instance_id in instance_ids]
         missing = [

@@ -85,6 +85,11 @@ class Front:
         except ConnectionBroken:
             _break(environ)
             raise
+        except Exception as error:  # noqa: BLE001 - whatever moto raises, a client must hear of it
+            self._inspector.crashes.append(error)
+            call.error = "TestServerCrashed"
+            crash = EC2Error(call.error, f"{type(error).__name__}: {error}", 500)
+            status, headers, content = _error_answer(crash, environ)
         call.status = int(status.split()[0])
         if call.status >= 400 and not call.error:
             code = _ERROR_CODE.search(content)

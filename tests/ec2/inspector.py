@@ -32,6 +32,7 @@ class Inspector:
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self.calls: list[Call] = []
+        self.crashes: list[Exception] = []
 
     # -- instances -----------------------------------------------------------------------------
 

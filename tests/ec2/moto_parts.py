@@ -28,11 +28,19 @@ from moto import settings  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: E402
 from moto.events.models import events_backends  # noqa: E402
+from moto.events.utils import EventTemplateParser  # noqa: E402
 from moto.iam.models import iam_backends  # noqa: E402
 from moto.sqs.models import sqs_backends  # noqa: E402
 from moto.ssm.models import ssm_backends  # noqa: E402
 
 settings.ENABLE_AMI_VALIDATION = True
+
+# moto leaves the account out of events.
+EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE = (
+    '{"version": "0", "id": "<id>", "detail-type": "<detail-type>", "source": "<source>",'
+    ' "account": "<account>", "time": <time>, "region": "<region>", "resources": <resources>,'
+    ' "detail": <detail>}'
+)
 
 _account_numbers = itertools.count(210000000001)
 

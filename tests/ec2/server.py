@@ -19,6 +19,7 @@ from .faults import Faults
 from .front import Front, Permissions
 from .inspector import Inspector
 from .launching import Origin, Place, create
+from .metadata import metadata_of
 from .records import Instance
 from .spot import NO_CAPACITY, interrupt, recommend_rebalance, shut_down_from_inside
 
@@ -28,6 +29,10 @@ SECRET_KEY = "not-a-secret"
 
 # How often a server with a real clock looks by itself for what is due, in seconds.
 TICK = 0.05
+
+# Sessions read the descriptions of the API, which takes a while; making clients must be serialized.
+_session = boto3.session.Session()
+_session_lock = threading.Lock()
 
 assert answers.Answers  # moto's urls lead there since it was imported
 
@@ -74,7 +79,7 @@ class EC2Server:
         )
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.port}"
-        self._run_thread(self._http.serve_forever)
+        self._run_thread(lambda: self._http.serve_forever(poll_interval=0.02))
         if not isinstance(self.clock, ScriptedClock):
             self._run_thread(self._tick)
         return self
@@ -115,19 +120,21 @@ class EC2Server:
 
     def client(self, service: str = "ec2", *, attempts: int = 1, access_key: str = "") -> Any:
         """A boto3 client of this server, which tries each call so many times."""
-        return boto3.session.Session().client(
-            service,
-            region_name=self.region,
-            endpoint_url=self.url,
-            aws_access_key_id=access_key or ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
-            config=Config(
-                retries={"total_max_attempts": attempts, "mode": "standard"},
-                connect_timeout=10,
-                read_timeout=60,
-                proxies={},
-            ),
+        config = Config(
+            retries={"total_max_attempts": attempts, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=60,
+            proxies={},
         )
+        with _session_lock:
+            return _session.client(
+                service,
+                region_name=self.region,
+                endpoint_url=self.url,
+                aws_access_key_id=access_key or ACCESS_KEY,
+                aws_secret_access_key=SECRET_KEY,
+                config=config,
+            )
 
     def environment(self) -> dict[str, str]:
         """The environment variables by which boto3 in another process finds this server."""
@@ -217,8 +224,6 @@ class EC2Server:
 
         Only what changes with an interruption and what tells who it is.
         """
-        from .metadata import metadata_of
-
         return metadata_of(self.cloud, self.instance(instance_id))
 
 

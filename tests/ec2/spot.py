@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from . import moto_parts
-from .clock import date_of
 from .cloud import FROM_INSIDE, SPOT_TERMINATION, USER_INITIATED, Cloud
 from .launching import Origin, Place, create, room
 from .records import Instance, SpotRequest
@@ -37,7 +36,7 @@ def send_event(cloud: Cloud, kind: str, instance: Instance, detail: dict[str, st
             {
                 "Source": "aws.ec2",
                 "DetailType": kind,
-                "Time": date_of(cloud.now()).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "Time": cloud.now(),
                 "Resources": [arn],
                 "Detail": json.dumps({"instance-id": instance.id, **detail}),
             }
