@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import base64
-import json
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2 import urls
-from moto.ec2.responses import EC2Response
 
 from .clock import date_of
-from .cloud import CLOUDS, USER_INITIATED, Cloud
+from .cloud import USER_INITIATED, Cloud
 from .fleets import create_fleet
 from .launching import Origin, launch, places
 from .listing import (
     FIELDS,
     INSTANCE_ID,
     Filters,
-    check_filters,
     match_instance,
-    match_tags,
     matches,
     page,
     page_size,
 )
 from .problems import EC2Error, bad_value
-from .records import Instance, Launch, SpotRequest
-from .requests import Request, check_tag_set, check_tags, plain, with_template
-from .spot import cancel, terminate_by_user
+from .records import Instance, Launch
+from .requests import Request, check_tag_set, check_tags, with_template
+from .spot import terminate_by_user
+from .spot_answers import SpotAnswers
 from .tokens import check_token
 from .views import (
     instance_view,
     reservation_views,
-    spot_request_view,
     state_view,
     status_of,
     status_view,
 )
+from .writing import Answer, answer_in_xml
 
 INSTANCE_FILTERS = set(FIELDS) | {"tag-key"}
 STATUS_FILTERS = {
@@ -47,71 +44,10 @@ STATUS_FILTERS = {
     "instance-status.status",
     "system-status.status",
 }
-SPOT_FILTERS = {
-    "instance-id",
-    "spot-instance-request-id",
-    "state",
-    "status-code",
-    "tag-key",
-    "type",
-}
-PRICE_FILTERS = {"availability-zone", "instance-type", "product-description", "spot-price"}
 
 
-class Answers(EC2Response):
+class Answers(SpotAnswers):
     """moto's EC2, with instances, fleets and Spot as `Cloud` has them."""
-
-    RESPONSE_KEY_PATH_TO_TRANSFORMER = {
-        key: value
-        for key, value in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
-        # moto says "pending" whatever the state is; a repeated call must tell the real one.
-        if key != "RunInstances.Reservation.Instances.Instance.State"
-    }
-
-    @property
-    def cloud(self) -> Cloud:
-        cloud = CLOUDS[self.current_account]
-        if cloud.region != self.region:
-            raise EC2Error(
-                "InvalidParameterValue",
-                f"This test server is in {cloud.region}; the call was signed for {self.region}.",
-            )
-        return cloud
-
-    @property
-    def sent(self) -> Request:
-        """The parameters of the call as the client sent them."""
-        return dict(plain(self.params))
-
-    def call_action(self) -> Any:
-        try:
-            with self.cloud.lock:
-                return super().call_action()
-        except EC2Error as error:
-            headers = {"Content-Type": "text/xml;charset=UTF-8"}
-            return error.status, headers, error.as_xml()
-
-    def check_dry_run(self) -> None:
-        """End a call that asked only whether it might be made."""
-        if self.sent.get("DryRun"):
-            raise EC2Error(
-                "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
-            )
-
-    def filters(self, known: set[str]) -> Filters:
-        """The call's filters; raises for one that isn't known."""
-        filters = {one.get("Name", ""): one.get("Values", []) for one in self.listed_filters()}
-        check_filters(filters, known)
-        return filters
-
-    def listed_filters(self) -> list[Request]:
-        sent = self.sent
-        return sent.get("Filters") or sent.get("Filter") or []
-
-    def query(self) -> str:
-        """What a page's token is bound to."""
-        kept = {k: v for k, v in self.sent.items() if k not in ("NextToken", "MaxResults")}
-        return json.dumps(kept, sort_keys=True, default=str)
 
     # -- launching -----------------------------------------------------------------------------
 
@@ -226,13 +162,16 @@ class Answers(EC2Response):
 
     # -- listing -------------------------------------------------------------------------------
 
-    def describe_instances(self) -> ActionResult:
+    def describe_instances(self) -> Answer:
         cloud, sent = self.cloud, self.sent
         filters = self.filters(INSTANCE_FILTERS)
         found = self._wanted_instances(filters)
         size = page_size(sent.get("MaxResults"))
         shown, token = page(found, lambda i: i.number, sent.get("NextToken"), size, self.query())
-        return ActionResult({"Reservations": reservation_views(cloud, shown), "NextToken": token})
+        return answer_in_xml(
+            "DescribeInstances",
+            {"Reservations": reservation_views(cloud, shown), "NextToken": token},
+        )
 
     def _wanted_instances(self, filters: Filters) -> list[Instance]:
         cloud, sent = self.cloud, self.sent
@@ -253,7 +192,7 @@ class Answers(EC2Response):
                     instance.hidden_calls -= 1
         return [one for one in listed if match_instance(one, cloud.tags_of(one), filters)]
 
-    def describe_instance_status(self) -> ActionResult:
+    def describe_instance_status(self) -> Answer:
         cloud, sent = self.cloud, self.sent
         filters = self.filters(STATUS_FILTERS)
         every = bool(sent.get("IncludeAllInstances"))
@@ -269,7 +208,9 @@ class Answers(EC2Response):
         size = page_size(sent.get("MaxResults"))
         shown, token = page(found, lambda i: i.number, sent.get("NextToken"), size, self.query())
         views = [status_view(cloud, instance) for instance in shown]
-        return ActionResult({"InstanceStatuses": views, "NextToken": token})
+        return answer_in_xml(
+            "DescribeInstanceStatus", {"InstanceStatuses": views, "NextToken": token}
+        )
 
     def get_console_output(self) -> ActionResult:
         instance = self.cloud.listed([self.sent["InstanceId"]])[0]
@@ -349,66 +290,6 @@ class Answers(EC2Response):
         self._named_instances(self.sent)
         return super().reboot_instances()
 
-    # -- Spot ----------------------------------------------------------------------------------
-
-    def describe_spot_instance_requests(self) -> ActionResult:
-        cloud, sent = self.cloud, self.sent
-        filters = self.filters(SPOT_FILTERS)
-        wanted = sent.get("SpotInstanceRequestIds", [])
-        chosen = self._spot_requests(wanted) if wanted else list(cloud.spot_requests.values())
-        found = [one for one in chosen if _match_spot_request(cloud, one, filters)]
-        size = page_size(sent.get("MaxResults"))
-        shown, token = page(found, lambda one: one.id, sent.get("NextToken"), size, self.query())
-        views = [spot_request_view(cloud, one) for one in shown]
-        return ActionResult({"SpotInstanceRequests": views, "NextToken": token})
-
-    def _spot_requests(self, request_ids: list[str]) -> list[SpotRequest]:
-        for request_id in request_ids:
-            if request_id not in self.cloud.spot_requests:
-                raise EC2Error(
-                    "InvalidSpotInstanceRequestID.NotFound",
-                    f"The spot instance request ID '{request_id}' does not exist",
-                )
-        return [self.cloud.spot_requests[request_id] for request_id in request_ids]
-
-    def cancel_spot_instance_requests(self) -> ActionResult:
-        cloud = self.cloud
-        requests = self._spot_requests(self.sent.get("SpotInstanceRequestIds", []))
-        self.check_dry_run()
-        for request in requests:
-            cancel(cloud, request)
-        views = [{"SpotInstanceRequestId": one.id, "State": one.state} for one in requests]
-        return ActionResult({"CancelledSpotInstanceRequests": views})
-
-    def describe_spot_price_history(self) -> ActionResult:
-        cloud, sent = self.cloud, self.sent
-        filters = self.filters(PRICE_FILTERS)
-        start = _moment(sent.get("StartTime"), 0.0)
-        end = _moment(sent.get("EndTime"), cloud.now())
-        types = sent.get("InstanceTypes") or filters.get("instance-type") or ["m5.large"]
-        zones = filters.get("availability-zone") or cloud.zones()
-        if sent.get("AvailabilityZone"):
-            zones = [sent["AvailabilityZone"]]
-        entries = [
-            {
-                "AvailabilityZone": zone,
-                "InstanceType": kind,
-                "ProductDescription": "Linux/UNIX",
-                "SpotPrice": f"{price:.6f}",
-                "Timestamp": date_of(at),
-            }
-            for kind in types
-            for zone in zones
-            for at, price in _between(cloud.prices.history(kind, zone), start, end)
-        ]
-        size = page_size(sent.get("MaxResults"), smallest=1)
-        numbered = list(enumerate(entries))
-        shown, token = page(numbered, lambda one: one[0], sent.get("NextToken"), size, self.query())
-        # EC2 writes an empty token on the last page.
-        return ActionResult(
-            {"SpotPriceHistory": [entry for _, entry in shown], "NextToken": token or ""}
-        )
-
 
 urls.url_paths["{0}/"] = Answers.dispatch
 
@@ -464,31 +345,3 @@ def _check_stoppable(cloud: Cloud, instance: Instance, hibernate: bool) -> None:
             "UnsupportedHibernationConfiguration",
             f"The instance '{instance.id}' is not enabled for hibernation.",
         )
-
-
-def _match_spot_request(cloud: Cloud, request: SpotRequest, filters: Filters) -> bool:
-    values = {
-        "instance-id": request.instance_id,
-        "spot-instance-request-id": request.id,
-        "state": request.state,
-        "status-code": request.status,
-        "type": request.kind,
-    }
-    tags = cloud.moto.tags.get(request.id, {})
-    return all(
-        matches([values[name]], patterns) if name in values else match_tags(tags, name, patterns)
-        for name, patterns in filters.items()
-    )
-
-
-def _moment(value: Any, default: float) -> float:
-    return default if value is None else float(value.timestamp())
-
-
-def _between(
-    history: list[tuple[float, float]], start: float, end: float
-) -> list[tuple[float, float]]:
-    """The changes between two times, newest first, with the price that held at the start."""
-    known = [change for change in history if change[0] <= end]
-    before = [change for change in known if change[0] <= start][-1:]
-    return [*reversed([change for change in known if change[0] > start]), *before]

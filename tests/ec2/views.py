@@ -62,7 +62,7 @@ def instance_view(cloud: Cloud, instance: Instance) -> View:
             "StateReason": _reason_view(instance),
             "StateTransitionReason": instance.transition_reason,
             "SubnetId": None if gone else moto.subnet_id,
-            "Tags": tag_views(cloud.tags_of(instance)),
+            "Tags": tag_views(cloud.tags_of(instance)) or None,
             "VirtualizationType": moto.virtualization_type,
             "VpcId": None if gone else moto.vpc_id,
         }
