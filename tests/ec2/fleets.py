@@ -270,20 +270,16 @@ def _order(strategy: str) -> Callable[[Pool], Any]:
     def by_price(pool: Pool) -> Any:
         return pool.price / pool.candidate.weight
 
-    def by_price_if_any_left(pool: Pool) -> Any:
-        return (pool.left < 1, by_price(pool))
-
     def by_capacity(pool: Pool) -> Any:
         return (-pool.left, by_price(pool))
 
     def by_priority(pool: Pool) -> Any:
-        return (pool.left < 1, pool.candidate.priority)
+        return pool.candidate.priority
 
     return {
-        "price-capacity-optimized": by_price_if_any_left,
         "capacity-optimized": by_capacity,
         "capacity-optimized-prioritized": by_priority,
-        "prioritized": lambda pool: pool.candidate.priority,
+        "prioritized": by_priority,
     }.get(strategy, by_price)
 
 

@@ -59,6 +59,19 @@ class Fleets(ServerCase):
         self.assertEqual(self.launched_types(), ["m5.large", "m5.large"])
         self.assertEqual(answer["Errors"], [])
 
+    def test_the_lowest_price_is_tried_first_even_where_nothing_is_left(self) -> None:
+        self.server.prices.set_spot(0.01, instance_type="c5.large")
+        self.server.capacity.set(0, instance_type="c5.large", market="spot")
+        answer = self.fleet(
+            [self.over("m5.large"), self.over("c5.large")],
+            spot=1,
+            SpotOptions={"AllocationStrategy": "lowest-price"},
+        )
+        self.assertEqual(self.launched_types(), ["m5.large"])
+        self.assertEqual(
+            [one["ErrorCode"] for one in answer["Errors"]], ["InsufficientInstanceCapacity"]
+        )
+
     def test_a_part_is_launched_and_the_rest_is_told_by_override(self) -> None:
         self.server.capacity.set(1, instance_type="c5.large")
         self.server.capacity.set(0, instance_type="m5.large")

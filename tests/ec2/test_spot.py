@@ -43,7 +43,7 @@ class Spot(ServerCase):
         self.server.interrupt(instance_id, notice=120)
         event = self.events()[0]
         self.assertEqual(event["detail-type"], "EC2 Spot Instance Interruption Warning")
-        self.assertEqual(event["source"], "aws.ec2")
+        self.assertEqual((event["source"], event["account"]), ("aws.ec2", self.server.account))
         self.assertEqual(
             event["detail"], {"instance-id": instance_id, "instance-action": "terminate"}
         )
