@@ -297,6 +297,20 @@ class TestWhatIsAskedFor(OnEC2):
             self.assertIn("give profile", str(error))
 
 
+class TestAssumingARole(OnEC2):
+    async def test_calls_are_made_with_the_credentials_of_the_role(self) -> None:
+        role = "arn:aws:iam::123456789012:role/builds"
+        provider = self.new_provider(role_arn=role, external_id="drydock")
+        await provider.inventory()
+        await provider.inventory()
+        calls = self.server.inspector.calls
+        self.assertEqual(
+            [each.action for each in calls], ["AssumeRole", *["DescribeInstances"] * 2]
+        )
+        self.assertIn("ExternalId=drydock", calls[0].body)
+        self.assertNotEqual(calls[1].access_key, calls[0].access_key)
+
+
 class TestListing(OnEC2):
     async def test_one_listing_is_for_all_whatever_their_number(self) -> None:
         provider = self.new_provider()

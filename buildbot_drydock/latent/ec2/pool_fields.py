@@ -75,6 +75,12 @@ SubnetId = Annotated[str, pydantic.Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]
 GroupId = Annotated[str, pydantic.Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]
 
 
+def _some(value: object) -> object:
+    if value in ([], ()):
+        raise ValueError("there is none in it")
+    return sequence(value)
+
+
 def _listing(values: str, example: str, field: str) -> dict[str, Any]:
     return {"values": f"a list of {values}", "remedy": f"give {field} a list such as {example}"}
 
@@ -101,9 +107,8 @@ class EC2PoolFields(SSHPoolFields):
     )
     instance_types: Annotated[
         tuple[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...],
-        pydantic.BeforeValidator(sequence),
+        pydantic.BeforeValidator(_some),
     ] = pydantic.Field(
-        min_length=1,
         description="The types of instance that would do, the best first. If there is no capacity "
         "of one, the next is tried at once.",
         json_schema_extra=_listing("types", "['m7i.large', 'm6i.large']", "instance_types"),
