@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -206,7 +209,8 @@ class RealTime(SynchronousTestCase):
         self.assertEqual(clock.seconds(), start + 5)
 
     def test_another_process_finds_the_server_by_its_environment(self) -> None:
+        program = "import boto3; boto3.client('ec2').describe_instances()"
         with EC2Server() as server:
-            environment = server.environment()
-            self.assertEqual(environment["AWS_ENDPOINT_URL"], server.url)
-            self.assertTrue(server.url.startswith("http://127.0.0.1:"))
+            environment = {**os.environ, **server.environment()}
+            subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+            self.assertEqual(server.inspector.calls_by_action(), {"DescribeInstances": 1})
