@@ -101,6 +101,24 @@ class TestLaunching(OnEC2):
         self.assertEqual(set(self.asked_for()), {"m7i.large on-demand"})
         self.assertEqual(len(self.living()), 1)
 
+    async def test_so_it_is_when_others_have_found_since_that_there_is_none_left(self) -> None:
+        self.server.timings.listing_lag = 600.0  # so nothing but the request itself tells of it
+        for between in ((), (faults.throttled(), faults.error("InvalidAMIID.NotFound"))):
+            provider = self.new_provider(f"cloud{len(between)}")
+            self.server.faults.next("RunInstances", faults.reply_lost())
+            await self.error_of(provider.create(TOKEN, HostSpec()))
+            for fault in between:
+                self.server.faults.next("RunInstances", fault)
+                await self.error_of(provider.create(TOKEN, HostSpec()))
+                self.pass_time(10)
+            self.server.capacity.set(0, instance_type="m7i.*")
+            await provider.create(OTHER, HostSpec(place=1))
+            self.server.inspector.forget_calls()
+            await provider.create(TOKEN, HostSpec())
+            self.assertEqual(self.asked_for(), ["m7i.large on-demand"])
+            self.server.capacity.clear()
+        self.assertEqual(len(self.living()), 4)
+
     async def test_a_lack_of_capacity_leads_to_the_next_candidate_at_once(self) -> None:
         self.server.capacity.set(0, instance_type="m7i.*")
         provider = self.new_provider()
@@ -546,6 +564,10 @@ class TestDestroying(OnEC2):
         await provider.destroy(TOKEN)
         links = self.machines[observed.identity].links
         self.assertFalse(any(link.is_open for link in links))
+        calls = len(self.server.inspector.calls)
+        resource = the_resource(observed)
+        await provider.vacate(resource, a_lease(0, resource))
+        self.assertEqual(len(self.server.inspector.calls), calls)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
