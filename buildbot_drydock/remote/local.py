@@ -271,7 +271,10 @@ def write_atomically(target: Path, content: bytes, mode: int = 0o600) -> None:
 def remove_tree(target: Path) -> None:
     """Remove a file, a link or a whole directory; nothing if there is none. Blocks."""
     if target.is_symlink() or not target.is_dir():
-        target.unlink(missing_ok=True)
+        try:
+            target.unlink(missing_ok=True)
+        except IsADirectoryError:
+            remove_tree(target)  # somebody has moved one there meanwhile
         return
     try:
         shutil.rmtree(target)

@@ -18,7 +18,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_drydock.errors import HostError, HostUnreachable
 from buildbot_drydock.interfaces import Host
-from buildbot_drydock.remote.local import LocalHost
+from buildbot_drydock.remote.local import LocalHost, remove_tree
 from buildbot_drydock.remote.processes import RESOURCE_MARK, TAG_MARK, marked
 from buildbot_drydock.testing.host_contract import HostContract
 
@@ -261,3 +261,19 @@ class TestLocalHost(HostContract, TestCase):
             self.host.read("a" * 300),
         ):
             await self.fails(Deferred.fromCoroutine(call), HostError)
+
+
+class TestRemoveTree(TestCase):
+    def test_a_directory_that_comes_while_nothing_is_found_is_removed(self) -> None:
+        target = Path(self.mktemp())
+        is_dir = Path.is_dir
+
+        def too_early(path: Path) -> bool:
+            if path == target and not target.exists():
+                (target / "deep").mkdir(parents=True)  # another removal moves it there
+                return False
+            return is_dir(path)
+
+        self.patch(Path, "is_dir", too_early)
+        remove_tree(target)
+        self.assertFalse(target.exists())
