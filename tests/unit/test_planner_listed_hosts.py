@@ -331,6 +331,17 @@ class TestForecast(PlannerTestCase):
         self.assertEqual(self.room(there, {"host": "b"}), 1)
         self.assertEqual(self.room(there, {"host": "a"}), 0)
 
+    def test_nor_do_they_take_the_place_of_one_that_would_wait_for_a_host_in_use(self) -> None:
+        there = world(
+            host_list("a", "b"),
+            resources=[on_host("b")],
+            leases=[lease(1, on=1), lease(2, requires={"host": "a"})],
+        )
+        for_b = demand_of("host", {"host": "b"}, ())
+        self.assertEqual(Offers(there).room(for_b, idle=(), backlog=1), 1)
+        for_a = demand_of("host", {"host": "a"}, ())
+        self.assertEqual(Offers(there).room(for_a, idle=(), backlog=1), 0)
+
     def test_a_host_that_another_blueprint_uses_does_not_count(self) -> None:
         lab, other = host_list("a"), host_list("a", name="other")
         there = world(lab, other, resources=[on_host("a")], leases=[lease(1, on=1)])
