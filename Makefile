@@ -23,6 +23,9 @@ BIN := $(VENV)/bin
 READY_TO_RUN := $(VENV)/ready-run-$(FINGERPRINT)
 READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
 
+# Tests run on all cores; those that share a server or a machine are in a group and stay together.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
+
 .PHONY: help
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +43,11 @@ run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctr
 
 .PHONY: test
 test: $(READY_TO_TEST)  ## run the tests that need no servers
-	$(BIN)/python -m pytest tests
+	$(PYTEST) tests
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
-	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(BIN)/python -m pytest tests
+	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(PYTEST) tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture

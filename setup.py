@@ -17,6 +17,7 @@ RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
 TEST = [
     *RUN,
     "pytest>=8",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     # The EC2 that tests talk to; tests/ec2 is written for this very version.
     "boto3>=1.34",

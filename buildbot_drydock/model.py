@@ -243,6 +243,9 @@ class Observed:
     created_at: float | None = None  # when the provider started it
     address: str = ""
     reason: str = ""  # why it is failing, or what it is still waiting for
+    ends_at: float | None = None  # when the provider takes it away, if it has given notice
+    end_reason: str = ""  # and what the notice says
+    hourly_price: float | None = None  # what an hour of it costs, if that is known
     data: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -297,10 +297,6 @@ class DrydockWorker(AbstractLatentWorker):
             self._starting.cancel()
 
     async def _start(self, build: Any) -> bool:
-        # From now on a login is expected. A process that an earlier lease left on a host that was
-        # out of reach must not be taken for the one to come.
-        # Buildbot's getRandomPass would return the old one again.
-        await uninterrupted(hooks.set_password(self, secrets.token_hex(UNTOLD_BYTES)))
         lease = await self._obtain_lease(build)
         self._lease = lease
         self._tenancy = await self._move_in(lease)
@@ -480,6 +476,8 @@ class DrydockWorker(AbstractLatentWorker):
         lease, tenancy = self._lease, self._tenancy
         stays = self._stays_over_restart()
         self._lease = self._tenancy = None
+        if not stays:
+            await self._refuse_logins()
         if tenancy is not None and self._fault:
             await tenancy.blame(self._fault)
         reason = self._loss or self._end or f"worker {self.name} needs it no more"
@@ -498,6 +496,14 @@ class DrydockWorker(AbstractLatentWorker):
             self.service.crew.forget_promise(self)
         hooks.forget_graceful_stop(self)
         return True
+
+    async def _refuse_logins(self) -> None:
+        """Until the next lease. A process may be left on a host that is out of reach.
+
+        Were it let in before the next start, it could be taken for the one of the next lease.
+        """
+        # Buildbot's getRandomPass would return the old one again.
+        await hooks.set_password(self, secrets.token_hex(UNTOLD_BYTES))
 
     def _stays_over_restart(self) -> bool:
         started = self._tenancy is not None and self._starting is None and not self._end

@@ -419,6 +419,8 @@ class ConnectionTests(Case):
         first = await self.lease(await self.start_idling())
         self.assertEqual(self.worker().password, self.service.password(first))
         await self.advance(605)
+        self.assertEqual(await self.leases(), [])
+        self.assertNotEqual(self.worker().password, self.service.password(first))
         await self.start_idling()
         self.assertNotEqual(self.worker().password, self.service.password(first))
         await self.stop()
