@@ -23,8 +23,8 @@ BIN := $(VENV)/bin
 READY_TO_RUN := $(VENV)/ready-run-$(FINGERPRINT)
 READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
 
-# Tests run on all cores; those that share a server or a machine are in a group and stay together.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
+# On all cores; tests/conftest.py says which tests stay together.
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
 .PHONY: help
 help:  ## list the targets

@@ -3,18 +3,22 @@
 * With ``CI=true``, or ``--no-skips``, a skipped test is a failed one: what is not run proves
   nothing.
 * Tests run in a temporary directory, where ``mktemp`` of trial leaves its directories.
+* With several processes, tests that use the same servers or machines stay in one of them.
 * Hypothesis has no deadline, as no test may fail because a machine is busy.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("drydock", deadline=None, print_blob=True)
 settings.load_profile("drydock")
@@ -27,6 +31,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=os.environ.get("CI", "").lower() == "true",
         help="count a skipped test as a failed one (the default if CI=true)",
     )
+
+
+class _Together(LoadScopeScheduling):
+    """Gives tests to processes one by one, but for those of files that share what is there once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _shared_by(self.config.rootpath / nodeid.partition("::")[0]) or nodeid
+
+
+@cache
+def _shared_by(path: Path) -> str:
+    """Return which module of helpers a file uses that stands for real servers or machines."""
+    found = re.search(r"^from tests\b.*\b(databases|ssh_hosts)\b", path.read_text(), re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Together:
+    return _Together(config, log)
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 from twisted.trial.unittest import SkipTest
 
 from buildbot_drydock.remote.ssh.access import Access
 
 _VARIABLE = "DRYDOCK_TEST_SSH_HOSTS"
-
-# These machines are there once, and what is done to them is felt by all who use them.
-ONE_AT_A_TIME = pytest.mark.xdist_group("ssh hosts")
 
 
 @dataclass(frozen=True, kw_only=True)

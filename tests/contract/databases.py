@@ -23,18 +23,13 @@ POSTGRESQL = "DRYDOCK_TEST_POSTGRESQL"
 MARIADB = "DRYDOCK_TEST_MARIADB"
 
 
-def needs(variable: str) -> Callable[[type], type]:
-    """Skip a class of tests if the address of its server is not known.
-
-    There is one server of each kind, so that these tests run one after the other.
-    """
-    unknown = pytest.mark.skipif(
+def needs(variable: str) -> pytest.MarkDecorator:
+    """Skip a class of tests if the address of its server is not known."""
+    return pytest.mark.skipif(
         not os.environ.get(variable),
         reason=f"{variable} is not set to the SQLAlchemy URL of a server;"
         f" `make test-all` starts the servers and sets it",
     )
-    one_at_a_time = pytest.mark.xdist_group(variable)
-    return lambda case: one_at_a_time(unknown(case))
 
 
 def make_pool(case: TestCase, url: str) -> Any:

@@ -29,8 +29,6 @@ from buildbot_drydock.testing.machines import Machine, MachineLink
 from buildbot_drydock.testing.provider_contract import VacatesContract, a_lease, the_resource
 from tests import ssh_hosts
 
-pytestmark = ssh_hosts.ONE_AT_A_TIME
-
 TOKEN, OTHER = "drydock-1@build1", "drydock-2@build2"
 RULES = Rules(installation="ours", directory="drydock")
 

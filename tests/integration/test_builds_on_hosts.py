@@ -19,8 +19,6 @@ from buildbot_drydock.workerpool import WorkerPool
 from tests import ssh_hosts
 from tests.integration.wheels import installed_wheels
 
-pytestmark = ssh_hosts.ONE_AT_A_TIME
-
 DIRECTORY = "drydock-builds"
 
 

@@ -26,8 +26,6 @@ from buildbot_drydock.model import Health, Observed, Resource
 from buildbot_drydock.testing.provider_contract import a_lease, the_resource
 from tests import ssh_hosts
 
-pytestmark = ssh_hosts.ONE_AT_A_TIME
-
 TOKEN = "drydock-1@build1"
 
 

@@ -15,8 +15,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests import ssh_hosts
 from tests.lab import HeldRequest, Lab, Lease, freeze, thaw
 
-pytestmark = ssh_hosts.ONE_AT_A_TIME
-
 LONG = 300.0  # seconds that nothing here takes
 
 

@@ -19,9 +19,7 @@ from buildbot_drydock.remote.ssh.host import SSHHost
 from buildbot_drydock.remote.ssh.loop import SSHLoop
 from tests.integration.test_interpreter import VERSION, Index
 from tests.integration.wheels import fake_worker
-from tests.ssh_hosts import ONE_AT_A_TIME, machines
-
-pytestmark = ONE_AT_A_TIME
+from tests.ssh_hosts import machines
 
 ROOT = Path(__file__).resolve().parents[2]
 

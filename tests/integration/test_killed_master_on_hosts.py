@@ -12,8 +12,6 @@ from tests.lab import there  # this also lets the scripts be found
 
 from kill_on_hosts import Kills  # isort: skip
 
-pytestmark = ssh_hosts.ONE_AT_A_TIME
-
 
 class TestKilledMaster(SynchronousTestCase):
     timeout = 600

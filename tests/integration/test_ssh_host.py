@@ -23,9 +23,7 @@ from buildbot_drydock.remote.ssh.connection import Connection
 from buildbot_drydock.remote.ssh.host import SSHHost
 from buildbot_drydock.remote.ssh.loop import SSHLoop
 from buildbot_drydock.testing.host_contract import HostContract
-from tests.ssh_hosts import ONE_AT_A_TIME, Machine, machines
-
-pytestmark = ONE_AT_A_TIME
+from tests.ssh_hosts import Machine, machines
 
 ROOT = Path(__file__).resolve().parents[2]
 
