@@ -10,6 +10,7 @@ import gc
 import hashlib
 import hmac
 import secrets
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -66,6 +67,7 @@ class DrydockService(BuildbotService):
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.attempts = Attempts()
+        self._machine_name = ""
         self._uniform = secrets.SystemRandom().random
         self._definitions: dict[str, Definition] = {}
         self._retired: dict[str, Definition] = {}  # until their resources are gone
@@ -314,6 +316,13 @@ class DrydockService(BuildbotService):
 
     def _derive(self, purpose: str) -> bytes:
         return hmac.digest(self._secret.encode(), f"provider:{purpose}".encode(), "sha256")
+
+    async def machine_name(self) -> str:
+        """Return the name under which other machines know this one. The first call may take long."""
+        if not self._machine_name:
+            found = deferToThreadPool(self._reactor, self._threads, socket.getfqdn)
+            self._machine_name = await found
+        return self._machine_name
 
     async def resource_of(self, lease: Lease) -> Resource:
         """Return the resource of a lease. Raises ``HostUnreachable`` if it has none."""

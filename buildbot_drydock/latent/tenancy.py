@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
@@ -64,7 +63,7 @@ class Tenancy:
         login = Login(
             name=name,
             password=self.password,
-            address=self._address(),
+            address=await self._address(),
             port=int(self.resource.data.get(MASTER_PORT) or port),
         )
         await within(
@@ -78,13 +77,13 @@ class Tenancy:
         told = self._terms.python or self.resource.data.get(PYTHON)
         return told or (sys.executable if self._is_here else "python3")
 
-    def _address(self) -> str:
+    async def _address(self) -> str:
         tunnel = self.resource.data.get(MASTER_ADDRESS)
         if tunnel:
             return tunnel
         if self._terms.masterFQDN:
             return self._terms.masterFQDN
-        return "localhost" if self._is_here else socket.getfqdn()
+        return "localhost" if self._is_here else await self._service.machine_name()
 
     async def may_be_running(self) -> bool:
         """Tell whether the process runs, or that could not be found out."""

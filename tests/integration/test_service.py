@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 from typing import Any
 
 import sqlalchemy as sa
@@ -387,6 +388,15 @@ class AnswerTests(Case):
         del self.service._providers["linux"]
         with self.assertRaisesRegex(HostUnreachable, "'linux', which is not configured"):
             self.service.connect(resource)
+        await self.stop()
+
+    async def test_the_name_of_its_machine_is_looked_up_once_and_in_a_thread(self) -> None:
+        await self.start()
+        threads = self.service._threads
+        before = threads.calls
+        self.assertEqual(await self.service.machine_name(), socket.getfqdn())
+        self.assertEqual(await self.service.machine_name(), socket.getfqdn())
+        self.assertEqual(threads.calls, before + 1)
         await self.stop()
 
     async def test_why_a_lease_waits_is_always_known(self) -> None:

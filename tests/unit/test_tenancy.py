@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import stat
 import sys
 from collections.abc import Mapping, Sequence
@@ -57,6 +56,9 @@ class FakeService:
 
     def password(self, lease: Lease) -> str:
         return "secret"
+
+    async def machine_name(self) -> str:
+        return "here.example.org"
 
 
 def login_in(content: bytes) -> tuple[Any, ...]:
@@ -123,7 +125,7 @@ class TenancyTests(SynchronousTestCase):
         self.assertEqual(self.start(master_address="127.0.0.1")[1:], ("127.0.0.1", 9989))
 
     def test_without_either_it_is_the_name_of_this_machine(self) -> None:
-        self.assertEqual(self.start()[1:], (socket.getfqdn(), 9989))
+        self.assertEqual(self.start()[1:], ("here.example.org", 9989))
         self.assertEqual(self.start(kind="local")[1:], ("localhost", 9989))
 
 
