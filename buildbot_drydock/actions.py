@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Labels, Lease, Observed, Resource
+from buildbot_drydock.model import Labels, Lease, Notice, Observed, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,14 @@ class SettleResource:
     reason: str
     observed: Observed | None = None
     launch_failed: bool = False  # counts against the blueprint's failure budget
+
+
+@dataclass(frozen=True, slots=True)
+class GiveNotice:
+    """Write down that a resource's host is to end, which its leases' holders are then told."""
+
+    resource: Resource
+    notice: Notice
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ Action = (
     | BuildResource
     | CreateHost
     | SettleResource
+    | GiveNotice
     | DestroyHost
     | DestroyStray
     | AcquireLease

@@ -274,6 +274,20 @@ def request_numbers(build: Any) -> tuple[int, ...]:
     return () if build is None else tuple(request.id for request in build.requests)
 
 
+async def tell_builds(worker: AbstractLatentWorker, name: str, value: str) -> None:
+    """Give the builds that a worker has a property, and show it at once.
+
+    ``building`` of a builder, ``workerforbuilder`` of a build, and ``data.updates.setBuildProperties``,
+    which Buildbot calls only when a build begins and when it ends.
+    """
+    data: Any = worker.master.data
+    for wfb in list(worker.workerforbuilders.values()):
+        for build in list(wfb.builder.building):
+            if build.workerforbuilder is wfb:
+                build.setProperty(name, value, "Drydock")
+                await data.updates.setBuildProperties(build.buildid, build)
+
+
 def describe_build(build: Any) -> dict[str, str]:
     """Return what people want to know of a build: ``builder.name``, ``number``, ``buildid``."""
     if build is None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+from buildbot_drydock.model import Notice
+
 DRYDOCK = "drydock"  # the actor of what nobody in particular did
 
 
@@ -86,6 +88,26 @@ class ResourceTrusted(Event):
 
     def sentence(self) -> str:
         return f"A lease could use the resource, after {self.faults} that could not."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceGivenNotice(Event):
+    """Its provider is going to take its host away. Recorded beside each lease on it, too."""
+
+    kind = "resource-given-notice"
+    reason: str
+    ends_at: float | None
+    seconds: float | None  # from now until then
+
+    @classmethod
+    def of(cls, notice: Notice, now: float) -> ResourceGivenNotice:
+        left = None if notice.ends_at is None else notice.ends_at - now
+        return cls(reason=notice.reason, ends_at=notice.ends_at, seconds=left)
+
+    def sentence(self) -> str:
+        if self.seconds is None:
+            return f"The host will end soon: {self.reason}."
+        return f"The host will end in {max(0.0, self.seconds):.0f} s: {self.reason}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +355,7 @@ KINDS: dict[str, type[Event]] = {
         ResourceBroken,
         ResourceFaulty,
         ResourceTrusted,
+        ResourceGivenNotice,
         ResourceDestroyed,
         LeaseRequested,
         LeaseAcquired,

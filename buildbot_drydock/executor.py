@@ -23,6 +23,7 @@ from buildbot_drydock.actions import (
     CreateHost,
     DestroyHost,
     DestroyStray,
+    GiveNotice,
     ListHosts,
     PrepareLease,
     ReleaseLease,
@@ -99,6 +100,7 @@ class Executor:
         self,
         action: BuildResource
         | SettleResource
+        | GiveNotice
         | AcquireLease
         | ReturnLease
         | BreakLease
@@ -110,6 +112,9 @@ class Executor:
                 await self._build(action)
             case SettleResource():
                 await self._settle(action)
+            case GiveNotice(resource, notice):
+                given = events.ResourceGivenNotice.of(notice, self._clock.seconds())
+                await self._store.give_notice(resource, notice, given)
             case AcquireLease():
                 await self._acquire([action])
             case ReturnLease(lease, reason):

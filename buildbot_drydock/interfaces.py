@@ -19,6 +19,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseRequest,
     ListedHost,
+    Notice,
     Observed,
     Resource,
     ResourceRequest,
@@ -261,6 +262,14 @@ class Store(Protocol):
         """Write down how many leases in a row could not use a resource, and why the last one.
 
         It gets a new version, so that a claim made before does not succeed after it.
+        """
+        ...
+
+    async def give_notice(self, seen: Resource, notice: Notice, record: Event) -> Resource | None:
+        """Write down that a resource's host is to end.
+
+        It gets a new version, so that a claim made before does not succeed after it. The event is
+        stored beside the resource, and once more beside each lease that may still use it.
         """
         ...
 

@@ -7,6 +7,8 @@ it hears of through ``lease_changed`` and ``observed``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
@@ -21,10 +23,20 @@ from buildbot_drydock.model import (
     Lease,
     LeaseRequest,
     LeaseStatus,
+    Notice,
     ResourceStatus,
     Rows,
 )
 from buildbot_drydock.reasons import Reason
+
+
+@dataclass(slots=True)
+class _Hold:
+    """What the holder of a lease wants to hear of, and has heard."""
+
+    lost: Callable[[Lease], None] | None = None
+    warned: Callable[[Lease, Notice], None] | None = None
+    notice: Notice | None = None  # the last it was told
 
 
 class Leases:
@@ -55,7 +67,7 @@ class Leases:
         self._new_nonce = new_nonce
         self._wake = wake
         self._reasons = reasons
-        self._held: dict[int, Callable[[Lease], None] | None] = {}
+        self._held: dict[int, _Hold] = {}
         self._waiting: dict[int, list[Deferred[Lease]]] = {}
         self._active: dict[int, Lease] = {}  # those held; spares a read when they are waited for
         self._left_over: dict[str, list[int]] | None = None  # from before the start, by owner
@@ -90,7 +102,7 @@ class Leases:
         )
         record = events.LeaseRequested(actor=owner, owner=owner, requires=requires)
         lease = await self._store.request_lease(request, record)
-        self._held[lease.id] = None
+        self._held[lease.id] = _Hold()
         self._wake()
         return lease
 
@@ -108,14 +120,22 @@ class Leases:
         self._wake()
         return waiting
 
-    def hold(self, number: int, lost: Callable[[Lease], None]) -> None:
+    def hold(
+        self,
+        number: int,
+        lost: Callable[[Lease], None],
+        warned: Callable[[Lease, Notice], None] | None = None,
+    ) -> None:
         """Call *lost* once if somebody else ends the lease.
+
+        Before that, call *warned* once if its host is to be taken away, and again should that
+        turn out to be sooner. The lease goes on until then; nothing has to be done.
 
         Raises ``LeaseBroken`` if that has happened already.
         """
         if number not in self._held:
             raise LeaseBroken(f"lease {number} was lost before its holder could use it")
-        self._held[number] = lost
+        self._held[number] = _Hold(lost, warned)
 
     def drop(self, number: int) -> None:
         """Renew the lease no more, and leave it as it is: it is adopted later, or expires."""
@@ -188,7 +208,7 @@ class Leases:
             return None
         if not await self._store.renew([adopted.id], expires_at=self._expiry()):
             return None
-        self._held[adopted.id] = None
+        self._held[adopted.id] = _Hold()
         self._active[adopted.id] = adopted
         return adopted
 
@@ -232,15 +252,15 @@ class Leases:
             for waiting in self._waiting.pop(lease.id, []):
                 waiting.callback(lease)
         elif lease.status not in LIVING_LEASES:
-            lost = self._held[lease.id]
+            lost = self._held[lease.id].lost
             self.drop(lease.id)
             self._fail_waiting(lease.id, lease.reason or f"it is {lease.status.value}")
             if lost is not None:
-                self._tell(lost, lease)
+                self._tell(lease, lambda: lost(lease))
 
-    def _tell(self, lost: Callable[[Lease], None], lease: Lease) -> None:
+    def _tell(self, lease: Lease, tell: Callable[[], None]) -> None:
         try:
-            lost(lease)
+            tell()
         except Exception:  # noqa: BLE001 - one holder's bug must not end the turn of all
             self.log.failure("the holder of lease {number} failed to let go", number=lease.id)
 
@@ -254,6 +274,20 @@ class Leases:
         ]
         for lease in changed:
             self.lease_changed(lease)
+        notices = {row.id: row.notice for row in rows.resources if row.end_reason}
+        if notices:
+            self._pass_on(notices, rows)
+
+    def _pass_on(self, notices: Mapping[int, Notice | None], rows: Rows) -> None:
+        """Tell the holders of leases that their hosts were given notice."""
+        for lease in rows.leases:
+            hold = self._held.get(lease.id)
+            notice = notices.get(lease.resource or 0)
+            if hold is None or hold.warned is None or notice in (None, hold.notice):
+                continue
+            if lease.status in LIVING_LEASES:
+                hold.notice = notice
+                self._tell(lease, partial(hold.warned, lease, notice))
 
     def _fail_waiting(self, number: int, reason: str) -> None:
         for waiting in self._waiting.pop(number, []):

@@ -110,6 +110,14 @@ class ListedHost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a provider says of the end of a host that still runs."""
+
+    reason: str
+    ends_at: float | None = None  # None: soon, and nobody knows when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
     """What is configured, as far as the planner needs to know it.
 
@@ -134,6 +142,8 @@ class Blueprint:
     poll_interval: float = 5.0  # seconds between listings while something is expected to change
     sweep_interval: float = 60.0  # seconds between listings otherwise
     failure_budget: int = 5  # failed launches in a row until it only probes, one host at a time
+    max_hourly_cost: float | None = None  # of its living resources together
+    expected_price: float | None = None  # what an hour of the next resource costs at most
     prepares: bool = False  # its provider has per-lease set-up
     vacates: bool = False  # its provider must end what a lease left behind
     retired: bool = False  # no longer configured: only lets go of what it has
@@ -165,6 +175,15 @@ class Resource:
     faults: int = 0  # leases in a row that could not use it
     fault_at: float | None = None  # when the last one could not
     fault: str = ""  # and why
+    ends_at: float | None = None  # when its provider takes its host away, if it told
+    end_reason: str = ""  # why it does; empty unless its host was given notice
+    hourly_price: float | None = None  # what an hour of it costs, once that is known
+    priced_at: float | None = None  # when that was written down
+
+    @property
+    def notice(self) -> Notice | None:
+        """The notice that its host was given, which nothing takes back."""
+        return Notice(reason=self.end_reason, ends_at=self.ends_at) if self.end_reason else None
 
     @property
     def idle_since(self) -> float:
@@ -196,6 +215,7 @@ class Lease:
     until: float | None = None  # released then, renewed or not
     returns: tuple[str, ...] = ()  # why it went back to the pool, each time
     reason: str = ""  # why it ended
+    held_since: float | None = None  # when it got its slot
 
     @property
     def tag(self) -> str:
@@ -243,10 +263,18 @@ class Observed:
     created_at: float | None = None  # when the provider started it
     address: str = ""
     reason: str = ""  # why it is failing, or what it is still waiting for
-    ends_at: float | None = None  # when the provider takes it away, if it has given notice
-    end_reason: str = ""  # and what the notice says
+    # A host whose end is announced, by a reason, a time or both, is given up as soon as its leases
+    # allow. Not of listed hosts, which their list says to be unavailable instead.
+    ends_at: float | None = None  # when the provider takes it away, if that is known
+    end_reason: str = ""  # and why it does
     hourly_price: float | None = None  # what an hour of it costs, if that is known
     data: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notice(self) -> Notice | None:
+        if not self.end_reason and self.ends_at is None:
+            return None
+        return Notice(reason=self.end_reason or "its provider ends it", ends_at=self.ends_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,7 +206,7 @@ class Offers:
     def _free_slots(self, blueprint: Blueprint, resource: Resource) -> int:
         if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):
             return 0
-        if worn_out(blueprint, resource, self._world.now) is not None:
+        if resource.end_reason or worn_out(blueprint, resource, self._world.now) is not None:
             return 0
         held_back = held_back_until(resource)
         if held_back is not None and held_back > self._world.now:

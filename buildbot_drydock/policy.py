@@ -17,6 +17,7 @@ from buildbot_drydock.model import (
     Lease,
     ListedHost,
     Mode,
+    Notice,
     Observed,
     Resource,
 )
@@ -34,6 +35,8 @@ from buildbot_drydock.reasons import (
 CLOCK_TOLERANCE_SECONDS: Final = 5.0
 # A host that was told to go is told again after this many seconds, if it is still listed.
 DESTROY_AGAIN_SECONDS: Final = 60.0
+# The times of two notices about one end may differ by this much.
+NOTICE_TOLERANCE_SECONDS: Final = 1.0
 # A lease whose set-up or clean-up failed this often in a row is given up.
 MOST_CALL_FAILURES: Final = 5
 # A resource that so many leases in a row could not use is given up, unless it is a listed host.
@@ -223,3 +226,22 @@ def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed | None:
             host.identity,
         ),
     )
+
+
+def notice_to_give(blueprint: Blueprint, resource: Resource, host: Observed) -> Notice | None:
+    """Return the notice that a host was given, if it says more than what is written down already.
+
+    A notice is never taken back, and only a sooner end replaces one: two masters whose providers
+    know different things write down the same in the end, and do not contradict each other for ever.
+    """
+    notice = host.notice
+    if notice is None or blueprint.hosts is not None:
+        return None
+    if resource.notice is None or _is_sooner(notice.ends_at, resource.ends_at):
+        return notice
+    return None
+
+
+def _is_sooner(new: float | None, known: float | None) -> bool:
+    """Tell whether an end is sooner than the one known by more than times are rounded."""
+    return new is not None and (known is None or new < known - NOTICE_TOLERANCE_SECONDS)

@@ -35,11 +35,14 @@ class Full(Reason):
     slots: int  # slots there are
     ending: int  # resources being torn down, whose places come free
     out_of_service: int = 0  # listed hosts that would fit, and cannot be used
+    given_notice: int = 0  # resources that their provider ends, and that take no further lease
 
     def sentence(self, now: float) -> str:
         text = f"{self.blueprint} is full: {self.leased} of {self.slots} slots leased, limit {self.limit}"
         if self.ending:
             text += f", {self.ending} being torn down"
+        if self.given_notice:
+            text += f", {self.given_notice} about to be taken away"
         return text + (f", {self.out_of_service} out of service" if self.out_of_service else "")
 
 

@@ -78,7 +78,7 @@ KNOWN_TO = {
 # acquired) count where what they are called on is named like the thing meant.
 CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
-    *("change_host", "set_faults"),
+    *("change_host", "set_faults", "give_notice"),
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
 CHANGE_ROWS = (

@@ -7,7 +7,7 @@ wrong. The hosts are those of a ``SyntheticCloud``; a ``SyntheticProvider`` is o
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ import pydantic
 from buildbot_drydock.errors import CommandTimedOut, HostError, NoCapacity
 from buildbot_drydock.interfaces import Completed, HostSpec
 from buildbot_drydock.latent.definition import CommonFields, Definition, Surroundings
-from buildbot_drydock.latent.problems import unit
+from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.synthetic_cloud import (
     Answer,
     Failure,
@@ -219,6 +219,13 @@ class SyntheticPoolFields(CommonFields):
         description="How long after its creation a host vanishes by itself. None is never.",
         json_schema_extra=unit("seconds"),
     )
+    notice_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long before it vanishes by itself the end of a host is announced. 0 is "
+        "not at all.",
+        json_schema_extra=unit("seconds"),
+    )
     fail_creates: int = pydantic.Field(
         default=0,
         ge=0,
@@ -264,6 +271,15 @@ class SyntheticPoolFields(CommonFields):
         },
     )
 
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        if self.notice_seconds and self.lifetime_seconds is None:
+            yield Conflict(
+                ("notice_seconds", "lifetime_seconds"),
+                "hosts that never vanish by themselves are given no notice of it",
+                "set lifetime_seconds, or leave notice_seconds out",
+            )
+
     def script(self) -> Script:
         return Script(
             boot_seconds=self.boot_seconds,
@@ -271,6 +287,7 @@ class SyntheticPoolFields(CommonFields):
             listing_delay_seconds=self.unlisted_seconds,
             teardown_seconds=self.teardown_seconds,
             lifetime_seconds=self.lifetime_seconds,
+            notice_seconds=self.notice_seconds,
             hanging_boots=self.hanging_boots,
             failing_boots=self.failing_boots,
             latency_seconds={"inventory": self.listing_seconds, "prepare": self.prepare_seconds},

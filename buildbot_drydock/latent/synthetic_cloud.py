@@ -79,6 +79,8 @@ class Script:
     listing_delay_seconds: float = 0.0  # how long a new host is missing from listings
     teardown_seconds: float = 0.0  # how long a destroyed host is still there, and listed
     lifetime_seconds: float | None = None  # after this a host vanishes, as a spot instance may
+    notice_seconds: float = 0.0  # so long before that its end is announced
+    hourly_price: float | None = None  # of each host
     hanging_boots: int = 0  # so many hosts, the first, never finish starting
     failing_boots: int = 0  # so many hosts after those report that they have failed to start
     twin_creates: int = 0  # so many creates, the first, make two hosts
@@ -125,6 +127,9 @@ class Machine:
     ready_at: float
     listed_at: float
     gone_at: float | None = None
+    noticed_at: float | None = None  # from then on its end is announced
+    end_reason: str = ""
+    hourly_price: float | None = None
     torn_down: bool = False
     hung: bool = False
     silent: bool = False
@@ -152,7 +157,11 @@ class Machine:
         booted = not self.hung and now >= self.ready_at
         return booted and not self.silent and not self.torn_down
 
+    def has_notice(self, now: float) -> bool:
+        return self.noticed_at is not None and self.noticed_at <= now and not self.torn_down
+
     def observed(self, now: float) -> Observed:
+        noticed = self.has_notice(now)
         return Observed(
             token=self.token,
             identity=self.identity,
@@ -160,6 +169,9 @@ class Machine:
             created_at=self.born_at,
             address=self.identity,
             reason="being torn down" if self.torn_down else self.failure,
+            ends_at=self.gone_at if noticed else None,
+            end_reason=self.end_reason if noticed else "",
+            hourly_price=self.hourly_price,
             data={"place": str(self.spec.place)},
         )
 
@@ -230,6 +242,19 @@ class SyntheticCloud:
         """Let a host report that it has failed."""
         for machine in self.named(token):
             machine.failure = reason
+
+    def give_notice(self, token: str, reason: str, *, seconds: float | None = None) -> None:
+        """Announce the end of a host, which comes after so many seconds, or nobody knows when."""
+        now = self._clock.seconds()
+        for machine in self.named(token):
+            if not machine.torn_down:
+                machine.noticed_at, machine.end_reason = now, reason
+                machine.gone_at = machine.gone_at if seconds is None else now + seconds
+
+    def reprice(self, token: str, hourly_price: float) -> None:
+        """Let a host cost another price from now on."""
+        for machine in self.named(token):
+            machine.hourly_price = hourly_price
 
     def make_twin(self, token: str) -> str:
         """Build a second host with the token of another; return its identity.
@@ -314,6 +339,8 @@ class SyntheticCloud:
     def _build(self, blueprint: str, token: str, spec: HostSpec) -> Machine:
         now, script = self._clock.seconds(), self.script
         self._births += 1
+        ends_at = None if script.lifetime_seconds is None else now + script.lifetime_seconds
+        noticed = ends_at is not None and script.notice_seconds > 0
         fails = script.hanging_boots < self._births <= script.hanging_boots + script.failing_boots
         machine = Machine(
             blueprint=blueprint,
@@ -323,7 +350,10 @@ class SyntheticCloud:
             born_at=now,
             ready_at=now + script.boot_seconds,
             listed_at=now + script.listing_delay_seconds,
-            gone_at=None if script.lifetime_seconds is None else now + script.lifetime_seconds,
+            gone_at=ends_at,
+            noticed_at=ends_at - script.notice_seconds if ends_at and noticed else None,
+            end_reason="the script lets it end" if noticed else "",
+            hourly_price=script.hourly_price,
             hung=self._births <= script.hanging_boots,
             failure="the script lets it fail to start" if fails else "",
         )

@@ -24,6 +24,7 @@ from twisted.python.failure import Failure
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.errors import DrydockError, LeaseBroken
+from buildbot_drydock.events import ResourceGivenNotice
 from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.starting import Hopeless, StartFailed, verdict, waited_in_vain
 from buildbot_drydock.latent.tenancy import Tenancy, release
@@ -35,13 +36,14 @@ from buildbot_drydock.latent.terms import (
     split_terms,
 )
 from buildbot_drydock.latent.waiting import TookTooLong, uninterrupted, within
-from buildbot_drydock.model import Labels, Lease, Resource
+from buildbot_drydock.model import Labels, Lease, Notice, Resource
 from buildbot_drydock.offers import Demand, demand_of
 from buildbot_drydock.policy import meets
 
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
 
+NOTICE: Final = "drydock_notice"  # a property of builds whose host is to end
 UNTOLD_BYTES: Final = 16  # of a password that nobody is told
 FOR_EVER: Final = 10 * 365 * 86400.0
 
@@ -65,6 +67,7 @@ class DrydockWorker(AbstractLatentWorker):
         self._requests: tuple[int, ...] = ()  # the build requests that it is being started for
         self._returning = False  # it should come back by itself
         self._leaving = False  # it takes no further build before it is stopped
+        self._notice: Notice | None = None  # its host is to end
         self._loss = ""  # why somebody else ended the lease
         self._end = ""  # why the lease is given back, if something went wrong
         self._fault = ""  # why its host could not be used
@@ -157,7 +160,7 @@ class DrydockWorker(AbstractLatentWorker):
             return
         try:
             tenancy = await self._move_in(lease)
-            leases.hold(lease.id, self._lost)
+            leases.hold(lease.id, self._lost, self._warned)
         except DrydockError as error:
             await leases.release(lease.id, f"it could not be taken up again: {error}")
             return
@@ -185,6 +188,8 @@ class DrydockWorker(AbstractLatentWorker):
 
     def canStartBuild(self) -> bool:
         if self._returning or self._leaving or hooks.lost_its_connection(self):
+            return False
+        if self._notice is not None:
             return False
         if hooks.is_being_stopped(self):
             return False  # the builders are woken when it has been
@@ -262,6 +267,8 @@ class DrydockWorker(AbstractLatentWorker):
 
     def _should_leave(self) -> bool:
         if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
+            return True
+        if self._notice is not None:
             return True
         return self._tenancy is not None and self.service.crew.is_wanted(self._tenancy.resource)
 
@@ -341,7 +348,7 @@ class DrydockWorker(AbstractLatentWorker):
             await self.service.leases.release(lease.id, "it was asked for in vain")
         else:
             self._lease = lease
-            self.service.leases.hold(lease.id, self._lost)
+            self.service.leases.hold(lease.id, self._lost, self._warned)
         return lease
 
     async def _render(self, build: Any) -> Labels:
@@ -433,7 +440,7 @@ class DrydockWorker(AbstractLatentWorker):
         """Let a process whose connection was lost come back, for a while."""
         if self._leaving or self._loss or not hooks.lost_its_connection(self):
             return
-        if self._tenancy is None or self.build_wait_timeout == 0:
+        if self._tenancy is None or self.build_wait_timeout == 0 or self._notice is not None:
             self.make_way()
             return
         self._returning = True
@@ -452,6 +459,21 @@ class DrydockWorker(AbstractLatentWorker):
             self._cancel_start()
         elif not hooks.is_at_rest(self) and not hooks.is_being_stopped(self):
             self._stop_in_background()
+
+    def _warned(self, lease: Lease, notice: Notice) -> None:
+        """Its host is to end: go on with the build that runs there, and take no other one."""
+        self._notice = notice
+        text = ResourceGivenNotice.of(notice, self.master.reactor.seconds()).sentence()
+        self.log.warn(
+            "worker {name}, resource {resource}: {text}",
+            name=self.name,
+            resource=lease.resource,
+            text=text,
+        )
+        hooks.in_background(self, Deferred.fromCoroutine(hooks.tell_builds(self, NOTICE, text)))
+        at_work = self.building or self._starting is not None
+        if not (at_work or hooks.is_at_rest(self) or hooks.is_being_stopped(self)):
+            self.make_way()
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -475,7 +497,7 @@ class DrydockWorker(AbstractLatentWorker):
         self.stopMissingTimer()
         lease, tenancy = self._lease, self._tenancy
         stays = self._stays_over_restart()
-        self._lease = self._tenancy = None
+        self._lease = self._tenancy = self._notice = None
         if not stays:
             await self._refuse_logins()
         if tenancy is not None and self._fault:

@@ -46,6 +46,8 @@ def _not_wanted(survey: Survey, blueprint: Blueprint, resource: Resource) -> str
         return f"its blueprint is {mode.value}"
     if (disabled := survey.disabled(resource)) is not None:
         return disabled
+    if resource.end_reason:
+        return f"its host is to end: {resource.end_reason}"
     if blueprint.max_age is not None:
         survey.wake(resource.created_at + blueprint.max_age)
     return worn_out(blueprint, resource, survey.now)

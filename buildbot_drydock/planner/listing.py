@@ -31,6 +31,14 @@ def _is_asked_for(survey: Survey, resource: Resource) -> bool:
     return active and bool(resource.host) and resource.token not in inventory.hosts
 
 
+def _should_have_gone(survey: Survey, resource: Resource) -> bool:
+    """Tell whether the time has come at which a provider was to take a host away."""
+    if resource.ends_at is None:
+        return False
+    survey.wake(resource.ends_at)
+    return resource.ends_at <= survey.now
+
+
 def _due(survey: Survey, blueprint: Blueprint) -> float:
     asked_at = survey.inventory(blueprint.name).asked_at
     expecting = False
@@ -39,6 +47,8 @@ def _due(survey: Survey, blueprint: Blueprint) -> float:
             changed = survey.call("create", blueprint.name, resource.token).succeeded_at
         elif resource.status in ENDED:
             changed = survey.call("destroy", blueprint.name, resource.token).succeeded_at
+        elif _should_have_gone(survey, resource):
+            changed = None
         else:
             continue
         expecting = True

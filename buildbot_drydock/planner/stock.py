@@ -86,6 +86,7 @@ class Stock:
         self._living = 0
         self._booting = 0
         self._ended = 0
+        self._given_notice = 0
         self._held_back: list[HeldBack] = []
         self._by_last_use: Iterator[Resource] | None = None
         self._queues: dict[LabelKey, SlotQueue] = {}  # by what is required
@@ -136,6 +137,9 @@ class Stock:
         leases = self.survey.on_resource.get(resource.id, ())
         self.leased += len(leases)
         self.slots += per_resource
+        if self.survey.has_notice(resource):
+            self._count_given_notice(resource, idle=not leases)
+            return
         if resource.id in self.survey.leaving:
             return
         if not leases and not self.survey.held_back(resource):
@@ -152,6 +156,12 @@ class Stock:
         key = label_key(resource.labels)
         group = self.free.setdefault(key, FreeSlots(resource.labels))
         group.heap.append((self._rank(resource, free), resource.id, resource, free))
+
+    def _count_given_notice(self, resource: Resource, *, idle: bool) -> None:
+        """It is let go of once it is idle; if it is, its place comes free."""
+        self._given_notice += 1
+        if idle:
+            self.ending.append(resource)
 
     def _rank(self, resource: Resource, free: list[int]) -> int:
         """Any resource goes before one that could not be used the last time."""
@@ -341,5 +351,6 @@ class Stock:
                 slots=self.slots,
                 ending=self._ended,
                 out_of_service=len(unusable),
+                given_notice=self._given_notice,
             )
         return None

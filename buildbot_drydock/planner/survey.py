@@ -53,7 +53,8 @@ class Survey:
         self.wake_at: float | None = None
         self.ending: set[int] = set()  # leases that this plan ends
         self.moving: set[int] = set()  # resources that this plan moves or gives to a lease
-        self.leaving: set[int] = set()  # resources that this plan breaks or reclaims
+        self.leaving: set[int] = set()  # resources that this plan breaks, reclaims or gives notice
+        self.given_notice: set[int] = set()  # resources that this plan gives notice
         self.taken_hosts: set[str] = set()  # listed hosts that this plan takes into use
 
     def wake(self, at: float) -> None:
@@ -91,13 +92,18 @@ class Survey:
         return self._listed.get(resource.blueprint, {}).get(resource.host)
 
     def takes_leases(self, resource: Resource) -> bool:
-        """Tell whether a resource may be offered: it is neither held back nor out of service."""
-        if self.held_back(resource):
+        """Tell whether a resource may be offered: it is neither held back nor out of service, nor
+        about to end."""
+        if self.has_notice(resource) or self.held_back(resource):
             return False
         if resource.blueprint not in self._listed:
             return True
         host = self.listed_host(resource)
         return host is not None and self.unusable(host) is None
+
+    def has_notice(self, resource: Resource) -> bool:
+        """Tell whether a resource's provider has announced the end of its host."""
+        return bool(resource.end_reason) or resource.id in self.given_notice
 
     def held_back(self, resource: Resource) -> bool:
         """Tell whether a lease could not use the resource a short while ago."""

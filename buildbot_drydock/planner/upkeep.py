@@ -11,6 +11,7 @@ from buildbot_drydock.actions import (
     CreateHost,
     DestroyHost,
     DestroyStray,
+    GiveNotice,
     PrepareLease,
     ReleaseLease,
     ReturnLease,
@@ -35,6 +36,7 @@ from buildbot_drydock.policy import (
     MOST_CALL_FAILURES,
     MOST_FAULTS,
     keeper,
+    notice_to_give,
 )
 
 _LEAVING = (ResourceEvent.BREAK, ResourceEvent.RELEASE)
@@ -123,9 +125,18 @@ def see_to_resources(survey: Survey) -> Iterator[Action]:
                 action = _ended(survey, blueprint, resource)
         if action is not None:
             survey.moving.add(resource.id)
-            if isinstance(action, SettleResource) and action.event in _LEAVING:
-                survey.leaving.add(resource.id)
+            _note(survey, action)
             yield action
+
+
+def _note(survey: Survey, action: Action) -> None:
+    """Keep a resource that is about to end from being given to anybody in this plan."""
+    match action:
+        case SettleResource(resource, event) if event in _LEAVING:
+            survey.leaving.add(resource.id)
+        case GiveNotice(resource):
+            survey.leaving.add(resource.id)
+            survey.given_notice.add(resource.id)
 
 
 def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
@@ -134,6 +145,10 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
     inventory = survey.inventory(blueprint.name)
     host = keeper(inventory.hosts.get(resource.token, ()), resource)
     if host is not None:
+        if (notice := notice_to_give(blueprint, resource, host)) is not None:
+            return _launch_failed(
+                resource, f"its host is to end before it was used: {notice.reason}"
+            )
         if host.health is Health.READY:
             return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
         if host.health is Health.FAILING:
@@ -180,11 +195,14 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
     if host is None:
         seen_from = resource.since + blueprint.listing_delay + CLOCK_TOLERANCE_SECONDS
         if inventory.asked_at > seen_from:
-            return SettleResource(resource, ResourceEvent.BREAK, "its host has gone")
+            announced = f", as announced: {resource.end_reason}" if resource.end_reason else ""
+            return SettleResource(resource, ResourceEvent.BREAK, f"its host has gone{announced}")
         survey.wake(seen_from)
         return None
     if host.health is Health.FAILING:
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
+    if (notice := notice_to_give(blueprint, resource, host)) is not None:
+        return GiveNotice(resource, notice)
     return _useless(survey, blueprint, resource) or _unvacated(survey, blueprint, resource)
 
 

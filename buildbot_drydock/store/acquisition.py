@@ -20,6 +20,7 @@ _GIVE = (
     .where(leases.c.id == sa.bindparam("number"))
     .values({name: sa.bindparam(f"new_{name}") for name in ("status", "version", "since")})
     .values({name: sa.bindparam(f"new_{name}") for name in ("resource", "slot", "locks")})
+    .values(held_since=sa.bindparam("new_held_since"))
 )
 
 
@@ -99,6 +100,7 @@ def _write(connection: Connection, given: Sequence[tuple[Claim, Lease]], now: fl
                 "new_resource": row.resource,
                 "new_slot": row.slot,
                 "new_locks": dump_list(row.locks),
+                "new_held_since": row.held_since,
             }
             for _, row in given
         ],

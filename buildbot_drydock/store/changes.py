@@ -12,6 +12,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseRequest,
     LeaseStatus,
+    Notice,
     Observed,
     Resource,
     ResourceRequest,
@@ -97,13 +98,25 @@ def judged_resource(seen: Resource, faults: int, now: float, *, reason: str) -> 
     )
 
 
+def noticed_resource(seen: Resource, notice: Notice) -> Resource:
+    """Return the resource once its host was given notice."""
+    return replace(seen, version=seen.version + 1, ends_at=notice.ends_at, end_reason=notice.reason)
+
+
 def moved_lease(
     seen: Lease, event: LeaseEvent, status: LeaseStatus, now: float, *, reason: str = ""
 ) -> Lease:
     """Return the lease in its new status, for every event but ACQUIRE."""
     row = replace(seen, status=status, version=seen.version + 1, since=now)
     if event is LeaseEvent.RETURN:
-        return replace(row, resource=None, slot=None, locks=(), returns=(*seen.returns, reason))
+        return replace(
+            row,
+            resource=None,
+            slot=None,
+            locks=(),
+            returns=(*seen.returns, reason),
+            held_since=None,
+        )
     if event is LeaseEvent.VACATE:
         return replace(row, locks=(), reason=reason or seen.reason)
     return replace(row, reason=reason or seen.reason)
@@ -121,6 +134,7 @@ def acquired_lease(claim: Claim, now: float) -> Lease:
         since=now,
         resource=claim.resource.id,
         slot=claim.slot,
+        held_since=now,
         locks=(*claim.lease.locks, slotlocks.slot(claim.resource.id, claim.slot)),
     )
 

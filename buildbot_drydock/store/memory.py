@@ -26,6 +26,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseRequest,
     LeaseStatus,
+    Notice,
     Observed,
     Resource,
     ResourceRequest,
@@ -39,6 +40,7 @@ from buildbot_drydock.store.changes import (
     moved_resource,
     new_lease,
     new_resource,
+    noticed_resource,
     winners,
 )
 
@@ -117,6 +119,18 @@ class MemoryStore:
         row = judged_resource(now, faults, self._clock.seconds(), reason=reason)
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)
+        return row
+
+    async def give_notice(self, seen: Resource, notice: Notice, record: Event) -> Resource | None:
+        now = self._resources.get(seen.id)
+        if now is None or now.version != seen.version:
+            return None
+        row = noticed_resource(now, notice)
+        self._put_resource(row)
+        self._remember(record, blueprint=row.blueprint, resource=row.id)
+        for number in sorted(self._occupants.get(row.id, ())):
+            if self._leases[number].status in LIVING_LEASES:
+                self._remember(record, blueprint=row.blueprint, lease=number)
         return row
 
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:

@@ -93,6 +93,10 @@ def resource_values(row: Resource) -> Values:
         "faults": row.faults,
         "fault_at": row.fault_at,
         "fault": row.fault,
+        "ends_at": row.ends_at,
+        "end_reason": row.end_reason,
+        "hourly_price": row.hourly_price,
+        "priced_at": row.priced_at,
     }
 
 
@@ -120,6 +124,7 @@ def lease_values(row: Lease) -> Values:
         "until": row.until,
         "returns": dump_list(row.returns),
         "reason": row.reason,
+        "held_since": row.held_since,
     }
 
 
@@ -288,6 +293,7 @@ def resource_reader() -> Reader[Resource]:
         "data": _object,
         "locks": _texts,
         "fault": lambda text: text or "",  # older rows have none
+        "end_reason": lambda text: text or "",
     }
     return Reader(schema.resources, Resource, special)
 

@@ -100,6 +100,10 @@ resources = sa.Table(
     sa.Column("faults", sa.Integer, nullable=False, server_default="0"),
     sa.Column("fault_at", sa.Double),
     sa.Column("fault", _text()),
+    sa.Column("ends_at", sa.Double),
+    sa.Column("end_reason", _text()),
+    sa.Column("hourly_price", sa.Double),
+    sa.Column("priced_at", sa.Double),
     sa.Index("drydock_resources_status", "status"),
     **_OPTIONS,
 )
@@ -129,6 +133,7 @@ leases = sa.Table(
     sa.Column("until", sa.Double),
     sa.Column("returns", _text(), nullable=False),  # JSON list of texts
     sa.Column("reason", _text(), nullable=False),
+    sa.Column("held_since", sa.Double),
     sa.Index("drydock_leases_status", "status"),
     sa.Index("drydock_leases_resource", "resource"),
     **_OPTIONS,

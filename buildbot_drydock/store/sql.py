@@ -13,7 +13,7 @@ own, when he reads the rows next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -31,12 +31,12 @@ from buildbot_drydock.lifecycle import (
     advance,
 )
 from buildbot_drydock.model import (
-    LIVING_LEASES,
     BlueprintState,
     HostState,
     Lease,
     LeaseRequest,
     LeaseStatus,
+    Notice,
     Observed,
     Resource,
     ResourceRequest,
@@ -52,14 +52,13 @@ from buildbot_drydock.store.changes import (
     moved_resource,
     new_lease,
     new_resource,
+    noticed_resource,
 )
 from buildbot_drydock.store.rows import (
     Reader,
-    Values,
     blueprint_reader,
     blueprint_values,
     cleaned,
-    event_values,
     host_reader,
     host_values,
     lease_reader,
@@ -74,7 +73,21 @@ from buildbot_drydock.store.schema import (
     hosts,
     leases,
     resources,
-    slot_locks,
+)
+from buildbot_drydock.store.statements import (
+    LIVING,
+    find_requested,
+    insert,
+    is_leased,
+    leases_on,
+    lock,
+    outdate,
+    record_of_lease,
+    swap,
+    swap_blueprint,
+    swap_host,
+    unlock,
+    write_event,
 )
 
 T = TypeVar("T")
@@ -87,12 +100,6 @@ ROWS_AT_A_TIME = 100
 # Ids in one statement; SQLite may refuse more than 999 parameters.
 MOST_IDS = 900
 
-_LIVING_LEASES = tuple(status.value for status in LIVING_LEASES)
-_HOLDING_LEASES = tuple(
-    status.value
-    for status in LeaseStatus
-    if status not in (LeaseStatus.PENDING, LeaseStatus.DESTROYED)
-)
 _LEASE_TEXTS = ("owner", "nonce", "type", "authorized_by", "reason")
 _RESOURCE_TEXTS = ("identity", "address", "reason")
 _BLUEPRINT_TEXTS = ("mode_reason", "mode_author", "last_error")
@@ -131,9 +138,9 @@ class SqlStore:
         wanted = new_resource(0, request, now)
 
         def work(connection: Connection) -> Resource:
-            number = _insert(connection, resources, resource_values(wanted))
-            _lock(connection, wanted.locks, f"resource/{number}")
-            _record(connection, record, now, blueprint=wanted.blueprint, resource=number)
+            number = insert(connection, resources, resource_values(wanted))
+            lock(connection, wanted.locks, f"resource/{number}")
+            write_event(connection, record, now, blueprint=wanted.blueprint, resource=number)
             return replace(wanted, id=number)
 
         return await self._write(work)
@@ -156,13 +163,13 @@ class SqlStore:
         changes = {name: values[name] for name in _MOVED_RESOURCE_COLUMNS}
 
         def work(connection: Connection) -> Resource | None:
-            if not _swap(connection, resources, seen.id, seen.version, changes):
+            if not swap(connection, resources, seen.id, seen.version, changes):
                 return None
-            if event is ResourceEvent.RELEASE and _is_leased(connection, seen.id):
+            if event is ResourceEvent.RELEASE and is_leased(connection, seen.id):
                 return None
             if status is ResourceStatus.DESTROYED:
-                _unlock(connection, seen.locks)
-            _record(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+                unlock(connection, seen.locks)
+            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
             return self._find_resource(connection, seen.id)
 
         return await self._write(work)
@@ -176,9 +183,24 @@ class SqlStore:
         changes = {name: values[name] for name in _JUDGED_RESOURCE_COLUMNS}
 
         def work(connection: Connection) -> Resource | None:
-            if not _swap(connection, resources, seen.id, seen.version, changes):
+            if not swap(connection, resources, seen.id, seen.version, changes):
                 return None
-            _record(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            return self._find_resource(connection, seen.id)
+
+        return await self._write(work)
+
+    async def give_notice(self, seen: Resource, notice: Notice, record: Event) -> Resource | None:
+        now = self._clock.seconds()
+        values = resource_values(cleaned(noticed_resource(seen, notice), "end_reason"))
+        changes = {name: values[name] for name in _NOTICED_RESOURCE_COLUMNS}
+
+        def work(connection: Connection) -> Resource | None:
+            if not swap(connection, resources, seen.id, seen.version, changes):
+                return None
+            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            for lease in leases_on(connection, seen.id):
+                write_event(connection, record, now, blueprint=seen.blueprint, lease=lease)
             return self._find_resource(connection, seen.id)
 
         return await self._write(work)
@@ -190,11 +212,11 @@ class SqlStore:
 
         def work(connection: Connection) -> Lease:
             nonlocal begun
-            number = _find_requested(connection, wanted) if begun else None
+            number = find_requested(connection, wanted) if begun else None
             begun = True
             if number is None:
-                number = _insert(connection, leases, lease_values(wanted))
-                _record(connection, record, now, lease=number)
+                number = insert(connection, leases, lease_values(wanted))
+                write_event(connection, record, now, lease=number)
             return replace(wanted, id=number)
 
         row = await self._write(work)
@@ -248,11 +270,11 @@ class SqlStore:
                 # claims on the other slots of the resource remain valid.
                 used = resources.update().where(resources.c.id == seen.resource)
                 connection.execute(used.values(last_used_at=now))
-            if not _swap(connection, leases, seen.id, seen.version, changes):
+            if not swap(connection, leases, seen.id, seen.version, changes):
                 return None
             if event in (LeaseEvent.RETURN, LeaseEvent.VACATE):
-                _unlock(connection, seen.locks)
-            _record_of_lease(connection, record, now, seen)
+                unlock(connection, seen.locks)
+            record_of_lease(connection, record, now, seen)
             return row
 
         return await self._write(work)
@@ -287,9 +309,9 @@ class SqlStore:
         def work(connection: Connection) -> BlueprintState | None:
             if seen.version == 0:
                 connection.execute(blueprints.insert(), blueprint_values(row))
-            elif not _swap_blueprint(connection, seen.version, row):
+            elif not swap_blueprint(connection, seen.version, row):
                 return None
-            _record(connection, record, now, blueprint=row.name)
+            write_event(connection, record, now, blueprint=row.name)
             return row
 
         return await self._write(work)
@@ -303,10 +325,10 @@ class SqlStore:
         def work(connection: Connection) -> HostState | None:
             if seen.version == 0:
                 connection.execute(hosts.insert(), host_values(row))
-            elif not _swap_host(connection, seen.version, row):
+            elif not swap_host(connection, seen.version, row):
                 return None
-            _outdate(connection, row.name)
-            _record(connection, record, now)
+            outdate(connection, row.name)
+            write_event(connection, record, now)
             return row
 
         return await self._write(work)
@@ -317,7 +339,7 @@ class SqlStore:
         now = self._clock.seconds()
 
         def work(connection: Connection) -> bool:
-            _record(connection, event, now, blueprint=blueprint, resource=resource)
+            write_event(connection, event, now, blueprint=blueprint, resource=resource)
             return True
 
         await self._write(work)
@@ -360,6 +382,7 @@ _LIVING_LEASE_ROWS = (
 
 # What a move may change. Uses and last use are left out: others change them meanwhile.
 _JUDGED_RESOURCE_COLUMNS = ("version", "faults", "fault_at", "fault")
+_NOTICED_RESOURCE_COLUMNS = ("version", "ends_at", "end_reason")
 _MOVED_RESOURCE_COLUMNS = (
     "status",
     "version",
@@ -379,6 +402,7 @@ _MOVED_LEASE_COLUMNS = (
     "locks",
     "returns",
     "reason",
+    "held_since",
 )
 
 
@@ -393,71 +417,10 @@ def _stream(connection: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[An
             yield from some
 
 
-def _insert(connection: Connection, table: sa.Table, values: Values) -> int:
-    """Insert a row and return the id that it got."""
-    (number,) = connection.execute(table.insert().values(values)).inserted_primary_key or (0,)
-    return int(number)
-
-
-def _swap(
-    connection: Connection, table: sa.Table, number: int, version: int, changes: Values
-) -> bool:
-    """Change a row, if it still has that version."""
-    same = (table.c.id == number) & (table.c.version == version)
-    return connection.execute(table.update().where(same).values(changes)).rowcount == 1
-
-
-def _swap_blueprint(connection: Connection, version: int, row: BlueprintState) -> bool:
-    same = (blueprints.c.name == row.name) & (blueprints.c.version == version)
-    change = blueprints.update().where(same).values(blueprint_values(row))
-    return connection.execute(change).rowcount == 1
-
-
-def _swap_host(connection: Connection, version: int, row: HostState) -> bool:
-    same = (hosts.c.name == row.name) & (hosts.c.version == version)
-    return connection.execute(hosts.update().where(same).values(host_values(row))).rowcount == 1
-
-
-def _outdate(connection: Connection, host: str) -> None:
-    """Give the living resource that is a listed host a new version."""
-    living = (resources.c.host == host) & (resources.c.status != ResourceStatus.DESTROYED.value)
-    change = resources.update().where(living).values(version=resources.c.version + 1)
-    connection.execute(change)
-
-
-def _lock(connection: Connection, keys: Iterable[str], owner: str) -> None:
-    """Take slot locks. Raises ``IntegrityError`` if one is held."""
-    if rows := [{"lock_key": key, "owner": owner} for key in sorted(keys)]:
-        connection.execute(slot_locks.insert(), rows)
-
-
-def _unlock(connection: Connection, keys: Collection[str]) -> None:
-    """Give slot locks back, by their keys: by owner would be a scan."""
-    if keys:
-        connection.execute(slot_locks.delete().where(slot_locks.c.lock_key.in_(sorted(keys))))
-
-
-def _is_leased(connection: Connection, resource: int) -> bool:
-    query = sa.select(leases.c.id).where(
-        leases.c.resource == resource, leases.c.status.in_(_HOLDING_LEASES)
-    )
-    return connection.execute(query.limit(1)).first() is not None
-
-
-def _find_requested(connection: Connection, wanted: Lease) -> int | None:
-    """Return the lease that an earlier run of the same request may have written."""
-    query = sa.select(leases.c.id).where(
-        leases.c.nonce == wanted.nonce,
-        leases.c.owner == wanted.owner,
-        leases.c.requested_at == wanted.requested_at,
-    )
-    return connection.execute(query.order_by(leases.c.id.desc()).limit(1)).scalar()
-
-
 def _renew(
     numbers: Sequence[int], now: float, expires_at: float, connection: Connection
 ) -> set[int]:
-    living = leases.c.id.in_(numbers) & leases.c.status.in_(_LIVING_LEASES)
+    living = leases.c.id.in_(numbers) & leases.c.status.in_(LIVING)
     connection.execute(
         leases.update()
         .where(living)
@@ -465,25 +428,3 @@ def _renew(
     )
     # The rows are locked by the update, so this finds exactly those.
     return set(connection.execute(sa.select(leases.c.id).where(living)).scalars())
-
-
-def _record(
-    connection: Connection,
-    event: Event,
-    now: float,
-    *,
-    blueprint: str | None = None,
-    resource: int | None = None,
-    lease: int | None = None,
-) -> None:
-    values = event_values(event, now, blueprint=blueprint, resource=resource, lease=lease)
-    connection.execute(events.insert(), values)
-
-
-def _record_of_lease(connection: Connection, event: Event, now: float, seen: Lease) -> None:
-    """Record an event of a lease beside the resource it holds, and that one's blueprint."""
-    values: Values = event_values(event, now, resource=seen.resource, lease=seen.id)
-    if seen.resource is not None:
-        of = sa.select(resources.c.blueprint).where(resources.c.id == seen.resource)
-        values["blueprint"] = of.scalar_subquery()
-    connection.execute(events.insert().values(values))
