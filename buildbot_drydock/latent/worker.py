@@ -273,7 +273,12 @@ class DrydockWorker(AbstractLatentWorker):
         return self._tenancy is not None and self.service.crew.is_wanted(self._tenancy.resource)
 
     def make_way(self) -> None:
-        """Stop and give the lease back; no build comes in between."""
+        """Stop and give the lease back; no build comes in between.
+
+        While that is under way already, to ask for it again would stop the next start.
+        """
+        if self._leaving:
+            return
         self._leaving = True
         self.master.reactor.callLater(0, self._stop_in_background)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from buildbot_drydock import slotlocks
 from buildbot_drydock.latent.synthetic import SyntheticCloud
-from buildbot_drydock.model import Lease, LeaseStatus, Resource, ResourceStatus, Rows
+from buildbot_drydock.model import Lease, LeaseStatus, Notice, Resource, ResourceStatus, Rows
 
 K = TypeVar("K")
 
@@ -70,6 +70,26 @@ def no_lease_begins_on(
         begins = lease.resource is not None and before.get(lease.id) is None
         if begins and resource is not None and resource.host in disabled:
             raise Unsafe(f"a lease begins on a disabled host: {lease}")
+
+
+def no_lease_begins_before_an_end(
+    rows: Rows, given_notice: Collection[int], before: Mapping[int, int | None]
+) -> None:
+    """From the moment a resource's row says that its host is to end, no lease gets a slot of it."""
+    for lease in rows.leases:
+        begins = lease.resource is not None and before.get(lease.id) is None
+        if begins and lease.resource in given_notice:
+            raise Unsafe(f"a lease begins on a host that is to end: {lease}")
+
+
+def nothing_is_told_twice(warnings: Sequence[tuple[int, Notice]]) -> None:
+    """A holder hears of each notice once, and of a further one only if it says more."""
+    _unique("warning", warnings)
+    when: dict[int, float] = {}
+    for lease, notice in warnings:
+        if lease in when and (notice.ends_at is None or notice.ends_at >= when[lease]):
+            raise Unsafe(f"the holder of lease {lease} is told of a later end: {notice}")
+        when[lease] = float("inf") if notice.ends_at is None else notice.ends_at
 
 
 def hosts_were_written_down_first(cloud: SyntheticCloud, ever_seen: Iterable[str]) -> None:

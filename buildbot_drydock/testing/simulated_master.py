@@ -19,7 +19,7 @@ from buildbot_drydock.interfaces import Provider, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
-from buildbot_drydock.model import Blueprint, Labels, Lease
+from buildbot_drydock.model import Blueprint, Labels, Lease, Notice
 from buildbot_drydock.provider_calls import ProviderCalls
 from buildbot_drydock.testing.stepping import Process, SteppedProvider, SteppedStore
 
@@ -53,6 +53,7 @@ class SimulatedMaster:
         }
         self.rounds_left: int | None = None  # per holder; None while the storm lasts
         self.bugs: list[Failure] = []
+        self.warnings: list[tuple[int, Notice]] = []  # that holders were told, with their leases
         self._wishes = wishes
         self._wire(blueprints)
         self.holders = [Holder(self, f"worker/{number}-{n}") for n in range(holders)]
@@ -175,8 +176,19 @@ class Holder:
     async def _use(self, lease: Lease) -> None:
         master = self._master
         lost: Deferred[None] = Deferred()
+        cautious = master.random.choice([True, False])
+
+        def end(lease: Lease) -> None:
+            if not lost.called:
+                lost.callback(None)
+
+        def warned(lease: Lease, notice: Notice) -> None:
+            master.warnings.append((lease.id, notice))
+            if cautious:
+                end(lease)
+
         try:
-            master.leases.hold(lease.id, lambda _: lost.callback(None))
+            master.leases.hold(lease.id, end, warned)
         except LeaseBroken:
             return
         self.using = lease

@@ -97,6 +97,7 @@ class Simulation:
         self.unanswered: list[Deferred[None]] = []
         self.open_leases: dict[int, int | None] = {}  # living lease -> its resource
         self.disabled_hosts: set[str] = set()
+        self.given_notice: set[int] = set()  # resources whose rows say that they are to end
 
     # --- what this seed's world is like --------------------------------------------------------
 
@@ -263,10 +264,15 @@ class Simulation:
                     lambda: cloud.silence(token),
                     lambda: cloud.fail(token, "struck by lightning"),
                     lambda: cloud.make_twin(token),
+                    lambda: self._give_notice(cloud, token),
                     lambda: self._set_mode(name, self.random.choice(list(Mode))),
                     lambda: self._set_limit(name),
                 ]
             )()
+
+    def _give_notice(self, cloud: SyntheticCloud, token: str) -> None:
+        seconds = self.random.choice([None, 30.0, 120.0])
+        cloud.give_notice(token, "the storm comes nearer", seconds=seconds)
 
     def _something_happens_to_a_host(self, blueprint: Blueprint) -> None:
         """A listed machine can't vanish, nor have a twin."""
@@ -357,8 +363,11 @@ class Simulation:
         for cloud in self.clouds.values():
             checks.hosts_were_written_down_first(cloud, self.tokens)
         checks.no_lease_begins_on(rows, self.disabled_hosts, self.open_leases)
+        checks.no_lease_begins_before_an_end(rows, self.given_notice, self.open_leases)
+        self.given_notice = {resource.id for resource in rows.resources if resource.end_reason}
         self._check_closed_leases(rows)
         for master in [*self.masters.values(), *self.dead]:
+            checks.nothing_is_told_twice(master.warnings)
             for bug in master.bugs:
                 raise AssertionError(f"master {master.number}: {bug.getTraceback()}")
 
@@ -399,7 +408,7 @@ class Simulation:
         accounted = {r.token for r in rows.resources}
         return [
             *(lease for lease in rows.leases if lease.status is not LeaseStatus.DESTROYED),
-            *(r for r in rows.resources if r.status is not ResourceStatus.ACTIVE),
+            *(r for r in rows.resources if r.status is not ResourceStatus.ACTIVE or r.end_reason),
             *(t for cloud in self.clouds.values() for t in cloud.tokens() if t not in accounted),
             *(tags for cloud in self.clouds.values() for tags in cloud.tags().values() if tags),
             *(

@@ -27,7 +27,7 @@ from buildbot_drydock.model import (
     ResourceRequest,
     ResourceStatus,
 )
-from buildbot_drydock.testing.listed_host_contract import ListedHostContract
+from buildbot_drydock.testing.notice_contract import NoticeContract
 from buildbot_drydock.testing.store_case import (
     BROKEN,
     NOON,
@@ -40,7 +40,7 @@ from buildbot_drydock.testing.store_case import (
 )
 
 
-class StoreContract(ListedHostContract):
+class StoreContract(NoticeContract):
     """Subclass it with ``make_store``, together with ``twisted.trial.unittest.TestCase``."""
 
     # --- resources ---------------------------------------------------------------------------
@@ -342,6 +342,7 @@ class StoreContract(ListedHostContract):
             since=self.clock.seconds(),
             resource=resource.id,
             slot=2,
+            held_since=self.clock.seconds(),
             locks=(slotlocks.slot(resource.id, 2),),
         )
         self.assertEqual(answer, expected)

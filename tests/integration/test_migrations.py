@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_drydock import events
 from buildbot_drydock.errors import DatabaseTooNew
-from buildbot_drydock.model import LeaseRequest
+from buildbot_drydock.model import LeaseRequest, ResourceRequest
 from buildbot_drydock.store import migrations
 from buildbot_drydock.store.schema import metadata
 from buildbot_drydock.store.sql import SqlStore
@@ -118,6 +118,30 @@ class Migrations(TestCase):
         await migrations.upgrade(self.pool)
         self.assertEqual(await self.differences(), [])
         self.assertEqual(await self.revisions(), [migrations.newest_revision()])
+
+    async def test_rows_of_an_older_version_can_be_read(self) -> None:
+        """Before hosts were given notice and cost money, and leases told since when they have slots."""
+        await migrations.upgrade(self.pool)
+        store = SqlStore(self.pool, Clock())
+        requested = events.ResourceRequested(built_for=None)
+        request = ResourceRequest(blueprint="linux", token="t", place=0)
+        resource = await store.add_resource(request, requested)
+        record = events.LeaseRequested(owner="w", requires={})
+        lease = await store.request_lease(LeaseRequest(owner="w", nonce="n"), record)
+
+        def downgrade(connection: Connection) -> None:
+            for column in ("ends_at", "end_reason", "hourly_price", "priced_at"):
+                connection.exec_driver_sql(f"ALTER TABLE drydock_resources DROP COLUMN {column}")
+            connection.exec_driver_sql("ALTER TABLE drydock_leases DROP COLUMN held_since")
+            connection.exec_driver_sql(
+                f"UPDATE {migrations.VERSION_TABLE} SET version_num = '0002'"
+            )
+
+        await self.pool.do_with_transaction(downgrade)
+        await migrations.upgrade(self.pool)
+        self.assertEqual(await self.differences(), [])
+        rows = await SqlStore(self.pool, Clock()).rows()
+        self.assertEqual((rows.resources, rows.leases), ((resource,), (lease,)))
 
     async def test_every_table_can_be_rolled_back(self) -> None:
         """Buildbot asks MySQL for tables that cannot."""

@@ -6,7 +6,9 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
 from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.model import Notice, Rows
 from buildbot_drydock.testing import checks
+from buildbot_drydock.testing.builders import lease, resource
 from buildbot_drydock.testing.simulator import Simulation, finish
 
 
@@ -49,6 +51,7 @@ class TestStorms(TestCase):
             "mode-changed",
             "host-mode-changed",
             "resource-faulty",
+            "resource-given-notice",
         } - kinds
         self.assertEqual(missing, set())
 
@@ -71,6 +74,20 @@ class TestCheckers(TestCase):
     def test_a_lock_without_its_row_is_noticed(self) -> None:
         text = self.broken(lambda s: s.store._owners.update({"resource(99).lease(0)": "lease/99"}))
         self.assertIn("resource(99).lease(0)", text)
+
+    def test_a_lease_that_begins_before_an_end_is_noticed(self) -> None:
+        rows = Rows(resources=(resource(),), leases=(lease(on=1),))
+        check = checks.no_lease_begins_before_an_end
+        for given_notice, before in ((set(), {1: None}), ({1}, {1: 1})):
+            check(rows, given_notice, before)
+        for begun in ({}, {1: None}):
+            self.assertRaises(checks.Unsafe, check, rows, {1}, begun)
+
+    def test_a_warning_given_twice_is_noticed(self) -> None:
+        soon, later = Notice(reason="x", ends_at=5.0), Notice(reason="x", ends_at=6.0)
+        checks.nothing_is_told_twice([(1, Notice(reason="x")), (1, soon), (2, later)])
+        for told in ([(1, soon), (1, soon)], [(1, soon), (1, later)]):
+            self.assertRaises(checks.Unsafe, checks.nothing_is_told_twice, told)
 
     def test_a_host_without_a_row_is_noticed(self) -> None:
         def build_unasked(simulation: Simulation) -> None:

@@ -30,6 +30,18 @@ SENTENCES: list[tuple[Event, str]] = [
         events.ResourceTrusted(faults=2),
         "A lease could use the resource, after 2 that could not.",
     ),
+    (
+        events.ResourceGivenNotice(reason="interrupted", ends_at=218.4, seconds=118.4),
+        "The host will end in 118 s: interrupted.",
+    ),
+    (
+        events.ResourceGivenNotice(reason="interrupted", ends_at=90.0, seconds=-10.0),
+        "The host will end in 0 s: interrupted.",
+    ),
+    (
+        events.ResourceGivenNotice(reason="it is about to be", ends_at=None, seconds=None),
+        "The host will end soon: it is about to be.",
+    ),
     (events.ResourceDestroyed(), "The provider has nothing left of the resource."),
     (
         events.LeaseRequested(owner="worker/a", requires={"os": "bsd", "cpu": "arm"}),

@@ -15,6 +15,7 @@ from buildbot_drydock.actions import (
     CreateHost,
     DestroyHost,
     DestroyStray,
+    GiveNotice,
     ListHosts,
     PrepareLease,
     ReleaseLease,
@@ -24,7 +25,7 @@ from buildbot_drydock.actions import (
 )
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import LeaseStatus, Observed, Resource, ResourceStatus
+from buildbot_drydock.model import LeaseStatus, Notice, Observed, Resource, ResourceStatus
 from buildbot_drydock.testing.builders import NOW, blueprint
 from tests.unit.core import CoreTestCase
 
@@ -47,6 +48,22 @@ class ExecutorTestCase(CoreTestCase):
     def settled(self, row: Resource, event: ResourceEvent, **fields: Any) -> Resource:
         self.run_actions(SettleResource(row, event, "because", **fields))
         return self.resource(row.id)
+
+
+class TestNotice(ExecutorTestCase):
+    def test_it_is_written_down_with_the_time_left(self) -> None:
+        notice = Notice(reason="interrupted", ends_at=NOW + 120)
+        row = self.active()
+        self.assertTrue(self.run_actions(GiveNotice(row, notice)))
+        self.assertEqual(self.resource().notice, notice)
+        (event,) = self.recorded(events.ResourceGivenNotice)
+        self.assertEqual(event.data()["seconds"], 120)
+
+    def test_one_for_a_resource_that_has_changed_is_forgotten(self) -> None:
+        row = self.active()
+        self.settled(row, ResourceEvent.BREAK)
+        self.run_actions(GiveNotice(row, Notice(reason="interrupted")))
+        self.assertIsNone(self.resource().notice)
 
 
 class TestBuilding(ExecutorTestCase):

@@ -7,7 +7,7 @@ from buildbot_drydock.errors import LeaseBroken
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
-from buildbot_drydock.model import Lease, LeaseStatus, Resource, ResourceRequest
+from buildbot_drydock.model import Lease, LeaseStatus, Notice, Resource, ResourceRequest
 from buildbot_drydock.reasons import Full
 from buildbot_drydock.testing.builders import NOW
 from tests.unit.core import CoreTestCase, hanging
@@ -188,6 +188,42 @@ class TestHolding(LeasesTestCase):
         self.now(self.leases.release(1, "done"))
         self.leases.lease_changed(self.lease())
         self.assertEqual(self.lost, [])
+
+    def test_its_holder_hears_once_that_its_host_is_to_end(self) -> None:
+        told: list[tuple[Lease, Notice]] = []
+        self.leases.hold(1, self.lost.append, lambda *news: told.append(news))
+        self.given(self.asked("worker/2"))
+        soon, now = Notice(reason="interrupted"), Notice(reason="interrupted", ends_at=NOW + 120)
+        for notice in (soon, now):
+            record = events.ResourceGivenNotice.of(notice, NOW)
+            self.now(self.store.give_notice(self.resource(1), notice, record))
+            for _ in range(2):
+                self.leases.observed(self.now(self.store.rows()))
+        self.assertEqual(told, [(self.lease(1), soon), (self.lease(1), now)])
+        self.assertEqual(self.lost, [])
+
+    def test_a_holder_that_cannot_stand_the_news_keeps_its_lease(self) -> None:
+        def fail(lease: Lease, notice: Notice) -> None:
+            raise ZeroDivisionError("oh")
+
+        self.leases.hold(1, self.lost.append, fail)
+        notice = Notice(reason="interrupted")
+        record = events.ResourceGivenNotice.of(notice, NOW)
+        self.now(self.store.give_notice(self.resource(1), notice, record))
+        self.leases.observed(self.now(self.store.rows()))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.leases.held(), frozenset([1]))
+
+    def test_a_holder_that_takes_its_lease_up_again_hears_it_again(self) -> None:
+        told: list[Notice] = []
+        notice = Notice(reason="interrupted", ends_at=NOW + 120)
+        record = events.ResourceGivenNotice.of(notice, NOW)
+        self.now(self.store.give_notice(self.resource(1), notice, record))
+        after = self.other_master(1)
+        self.assertIsNotNone(self.now(after.adopt("worker/1")))
+        after.hold(1, self.lost.append, lambda lease, notice: told.append(notice))
+        after.observed(self.now(self.store.rows()))
+        self.assertEqual(told, [notice])
 
     def test_a_bug_of_one_holder_does_not_hurt_the_others(self) -> None:
         def fail(lease: Lease) -> None:

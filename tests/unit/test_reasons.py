@@ -30,6 +30,10 @@ SENTENCES: list[tuple[Reason, str]] = [
         "lab is full: 2 of 2 slots leased, limit 3, 1 out of service",
     ),
     (
+        Full(blueprint="linux", limit=3, leased=2, slots=3, ending=0, given_notice=2),
+        "linux is full: 2 of 3 slots leased, limit 3, 2 about to be taken away",
+    ),
+    (
         NoHostInService(
             blueprint="lab",
             hosts=(
@@ -113,7 +117,7 @@ class TestReasons(SynchronousTestCase):
         self.assertEqual(
             FULL.data(),
             {"kind": "full", "blueprint": "linux", "limit": 3, "leased": 12, "slots": 12}
-            | {"ending": 0, "out_of_service": 0},
+            | {"ending": 0, "out_of_service": 0, "given_notice": 0},
         )
 
     def test_data_can_be_written_as_json(self) -> None:
