@@ -58,6 +58,14 @@ class GiveNotice:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPrice:
+    """Write down what an hour of a resource costs."""
+
+    resource: Resource
+    hourly_price: float
+
+
+@dataclass(frozen=True, slots=True)
 class DestroyHost:
     """Tear down the host of a resource that has ended."""
 
@@ -118,6 +126,7 @@ class VacateLease:
 
     lease: Lease
     resource: Resource
+    hourly_share: float | None = None  # what an hour of the slot costs, if that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +134,7 @@ class CloseLease:
     """Give the slot of an ended lease back: nothing of it can be left."""
 
     lease: Lease
+    hourly_share: float | None = None  # likewise
 
 
 Action = (
@@ -133,6 +143,7 @@ Action = (
     | CreateHost
     | SettleResource
     | GiveNotice
+    | SetPrice
     | DestroyHost
     | DestroyStray
     | AcquireLease

@@ -15,7 +15,7 @@ from buildbot_drydock.model import Labels, Resource, World
 from buildbot_drydock.offers import Demand, Offers
 from buildbot_drydock.planner import Plan
 from buildbot_drydock.policy import meets
-from buildbot_drydock.reasons import Booting, Full, Reason, Reclaiming
+from buildbot_drydock.reasons import Booting, Full, OverBudget, Reason, Reclaiming
 
 
 class Holder(Protocol):
@@ -245,4 +245,6 @@ def _full(reasons: tuple[Reason, ...]) -> frozenset[str]:
     """Return the blueprints whose slots a lease waits for, unless one is on its way to it."""
     if any(isinstance(reason, Booting | Reclaiming) for reason in reasons):
         return frozenset()
-    return frozenset(reason.blueprint for reason in reasons if isinstance(reason, Full))
+    return frozenset(
+        reason.blueprint for reason in reasons if isinstance(reason, Full | OverBudget)
+    )

@@ -6,9 +6,10 @@ lease it is about. Log, web page and command line print the same sentence.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, ClassVar
 
+from buildbot_drydock.costs import money
 from buildbot_drydock.model import Notice
 
 DRYDOCK = "drydock"  # the actor of what nobody in particular did
@@ -44,10 +45,14 @@ class ResourceReady(Event):
     kind = "resource-ready"
     address: str
     seconds: float
+    hourly_price: float | None = None
 
     def sentence(self) -> str:
         where = f" at {self.address}" if self.address else ""
-        return f"The host answers{where}, {self.seconds:.1f} s after it was requested."
+        price = (
+            "" if self.hourly_price is None else f" It costs {money(self.hourly_price)} an hour."
+        )
+        return f"The host answers{where}, {self.seconds:.1f} s after it was requested.{price}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +116,24 @@ class ResourceGivenNotice(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceDestroyed(Event):
-    kind = "resource-destroyed"
+class ResourcePriced(Event):
+    kind = "resource-priced"
+    hourly_price: float
+    before: float | None  # None if no price was known
 
     def sentence(self) -> str:
-        return "The provider has nothing left of the resource."
+        before = "" if self.before is None else f", and no longer {money(self.before)}"
+        return f"The resource costs {money(self.hourly_price)} an hour{before}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceDestroyed(Event):
+    kind = "resource-destroyed"
+    cost: float | None = None  # from its request until now
+
+    def sentence(self) -> str:
+        cost = "" if self.cost is None else f" It cost {money(self.cost)} in all."
+        return f"The provider has nothing left of the resource.{cost}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,9 +195,11 @@ class LeaseBroken(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseDestroyed(Event):
     kind = "lease-destroyed"
+    cost: float | None = None  # of its slot, from when it got it until now
 
     def sentence(self) -> str:
-        return "Nothing of the lease is left on its slot."
+        cost = "" if self.cost is None else f" It cost {money(self.cost)}."
+        return f"Nothing of the lease is left on its slot.{cost}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +376,7 @@ KINDS: dict[str, type[Event]] = {
         ResourceFaulty,
         ResourceTrusted,
         ResourceGivenNotice,
+        ResourcePriced,
         ResourceDestroyed,
         LeaseRequested,
         LeaseAcquired,
@@ -381,7 +402,7 @@ KINDS: dict[str, type[Event]] = {
 
 
 def restore(kind: str, actor: str, data: dict[str, Any]) -> Event:
-    """Return the event that a row holds.
+    """Return the event that a row holds; one that an earlier version stored may lack what is optional.
 
     Raises ``ValueError`` naming the kind or the field if the row is of a later version.
     """
@@ -389,6 +410,7 @@ def restore(kind: str, actor: str, data: dict[str, Any]) -> Event:
         raise ValueError(f"unknown kind of event: {kind!r}")
     cls = KINDS[kind]
     known = {f.name for f in fields(cls)} - {"actor"}
-    if odd := known ^ set(data):
+    needed = {f.name for f in fields(cls) if f.default is MISSING}
+    if odd := (set(data) - known) | (needed - set(data)):
         raise ValueError(f"event {kind!r}: unexpected or missing fields: {sorted(odd)}")
     return cls(actor=actor, **data)

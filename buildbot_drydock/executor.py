@@ -9,6 +9,7 @@ master had begun looks like work not done yet, and is simply done.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from typing_extensions import assert_never
@@ -28,13 +29,15 @@ from buildbot_drydock.actions import (
     PrepareLease,
     ReleaseLease,
     ReturnLease,
+    SetPrice,
     SettleResource,
     VacateLease,
 )
+from buildbot_drydock.costs import lease_cost, resource_cost
 from buildbot_drydock.interfaces import Claim, ReactorTime, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
-from buildbot_drydock.model import Blueprint, Lease, Resource, ResourceRequest
+from buildbot_drydock.model import Blueprint, BlueprintState, Lease, ResourceRequest
 from buildbot_drydock.provider_calls import ProviderCalls
 
 
@@ -60,6 +63,8 @@ class Executor:
         self._clock = clock
         self._new_token = new_token
         self._lease_changed = lease_changed
+        # The states of blueprints whose money is limited, as of this plan and its own launches.
+        self._budgets: dict[str, BlueprintState] = {}
 
     async def run(self, actions: Sequence[Action], blueprints: Sequence[Blueprint]) -> bool:
         """Carry out a plan; tell whether rows changed, or were found changed by somebody else.
@@ -67,6 +72,9 @@ class Executor:
         In either case the world is no longer the one planned for, and another turn is due.
         """
         self._launches.observe(blueprints)
+        self._budgets = {
+            each.name: each.state for each in blueprints if each.max_hourly_cost is not None
+        }
         moved = False
         for batch, group in groupby(actions, key=lambda a: isinstance(a, AcquireLease)):
             if batch:
@@ -89,8 +97,8 @@ class Executor:
                 self._calls.destroy_stray(blueprint, token, identity, reason)
             case PrepareLease(lease, resource):
                 self._calls.prepare(lease, resource)
-            case VacateLease(lease, resource):
-                self._calls.vacate(lease, resource)
+            case VacateLease(lease, resource, share):
+                self._calls.vacate(lease, resource, share)
             case _:
                 await self._change_rows(action)
                 return True
@@ -101,6 +109,7 @@ class Executor:
         action: BuildResource
         | SettleResource
         | GiveNotice
+        | SetPrice
         | AcquireLease
         | ReturnLease
         | BreakLease
@@ -115,6 +124,9 @@ class Executor:
             case GiveNotice(resource, notice):
                 given = events.ResourceGivenNotice.of(notice, self._clock.seconds())
                 await self._store.give_notice(resource, notice, given)
+            case SetPrice(resource, price):
+                priced = events.ResourcePriced(hourly_price=price, before=resource.hourly_price)
+                await self._store.set_price(resource, price, priced)
             case AcquireLease():
                 await self._acquire([action])
             case ReturnLease(lease, reason):
@@ -126,8 +138,10 @@ class Executor:
             case ReleaseLease(lease, reason):
                 record = events.LeaseReleased(reason=reason)
                 await self._move_lease(lease, LeaseEvent.RELEASE, record, reason)
-            case CloseLease(lease):
-                await self._move_lease(lease, LeaseEvent.VACATE, events.LeaseDestroyed(), "")
+            case CloseLease(lease, share):
+                cost = lease_cost(lease, share, self._clock.seconds())
+                record = events.LeaseDestroyed(cost=cost)
+                await self._move_lease(lease, LeaseEvent.VACATE, record, "")
             case _:
                 assert_never(action)
 
@@ -136,6 +150,7 @@ class Executor:
         if action.host:
             token = f"{token}@{action.host}"
             locks.append(slotlocks.host(action.host))
+        within = self._budgets.get(action.blueprint)
         resource = await self._store.add_resource(
             ResourceRequest(
                 blueprint=action.blueprint,
@@ -147,9 +162,13 @@ class Executor:
                 locks=tuple(locks),
             ),
             events.ResourceRequested(built_for=action.built_for),
+            within=within,
         )
-        if resource is not None:
-            self._calls.create(resource)
+        if resource is None:
+            return
+        if within is not None:
+            self._budgets[action.blueprint] = replace(within, version=within.version + 1)
+        self._calls.create(resource)
 
     async def _settle(self, action: SettleResource) -> None:
         resource = await self._store.move_resource(
@@ -169,19 +188,24 @@ class Executor:
     def _record_of(self, action: SettleResource) -> events.Event:
         match action.event:
             case ResourceEvent.READY:
-                address = action.observed.address if action.observed is not None else ""
-                return events.ResourceReady(address=address, seconds=self._age(action.resource))
+                return self._record_of_ready(action)
             case ResourceEvent.RELEASE:
                 return events.ResourceReleased(reason=action.reason)
             case ResourceEvent.BREAK:
                 return events.ResourceBroken(reason=action.reason)
             case ResourceEvent.GONE:
-                return events.ResourceDestroyed()
+                cost = resource_cost(action.resource, self._clock.seconds())
+                return events.ResourceDestroyed(cost=cost)
             case _:
                 assert_never(action.event)
 
-    def _age(self, resource: Resource) -> float:
-        return self._clock.seconds() - resource.created_at
+    def _record_of_ready(self, action: SettleResource) -> events.Event:
+        host = action.observed
+        return events.ResourceReady(
+            address="" if host is None else host.address,
+            seconds=self._clock.seconds() - action.resource.created_at,
+            hourly_price=None if host is None else host.hourly_price,
+        )
 
     async def _acquire(self, actions: Sequence[AcquireLease]) -> None:
         """A claim that fails needs no more than the turn that follows."""

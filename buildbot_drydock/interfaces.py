@@ -189,6 +189,18 @@ class ListsHosts(Protocol):
 
 
 @runtime_checkable
+class Prices(Protocol):
+    """A provider whose hosts cost money. It tells the price of each in its listing as well."""
+
+    def expected_price(self) -> float | None:
+        """Return what an hour of the next host costs at most, if that is known.
+
+        Called often: no I/O. Until a host's own price is listed, it counts as much.
+        """
+        ...
+
+
+@runtime_checkable
 class Closes(Protocol):
     """A provider that keeps something open, such as connections."""
 
@@ -236,8 +248,14 @@ class Store(Protocol):
         """Return all rows that are not destroyed, read in one transaction, ordered by id."""
         ...
 
-    async def add_resource(self, request: ResourceRequest, record: Event) -> Resource | None:
-        """Add a pending resource and take its slot locks; ``None`` if one of them is held."""
+    async def add_resource(
+        self, request: ResourceRequest, record: Event, *, within: BlueprintState | None = None
+    ) -> Resource | None:
+        """Add a pending resource and take its slot locks; ``None`` if one of them is held.
+
+        With *within*, only if that blueprint's state is as seen, and the state gets a new version:
+        so of two masters that saw the same money left, only one spends it.
+        """
         ...
 
     async def move_resource(
@@ -271,6 +289,12 @@ class Store(Protocol):
         It gets a new version, so that a claim made before does not succeed after it. The event is
         stored beside the resource, and once more beside each lease that may still use it.
         """
+        ...
+
+    async def set_price(
+        self, seen: Resource, hourly_price: float, record: Event
+    ) -> Resource | None:
+        """Write down what an hour of a resource costs, and that this is known since now."""
         ...
 
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from buildbot_drydock.costs import hourly_spending, launches_left
 from buildbot_drydock.model import (
     Blueprint,
     Labels,
@@ -198,7 +199,8 @@ class Offers:
         booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
         if no_launch(blueprint, booting=booting, now=self._world.now) is not None:
             return slots
-        room = max(0, blueprint.limit - len(living))
+        affordable = launches_left(blueprint, hourly_spending(blueprint, living))
+        room = int(min(max(0, blueprint.limit - len(living)), affordable))
         if blueprint.hosts is None:
             return slots + room * blueprint.leases_per_resource
         return slots + sum(host.slots for host in self._unused(blueprint, requires)[:room])

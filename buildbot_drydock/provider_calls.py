@@ -16,6 +16,7 @@ from typing_extensions import assert_never
 
 from buildbot_drydock import events
 from buildbot_drydock.calls import CallLog
+from buildbot_drydock.costs import lease_cost
 from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
 from buildbot_drydock.interfaces import HostSpec, Prepares, Provider, ReactorTime, Store, Vacates
 from buildbot_drydock.launches import Launches
@@ -132,9 +133,9 @@ class ProviderCalls:
         key = CallKey("prepare", resource.blueprint, lease.tag)
         self._start(key, lambda key: self._prepare(key, lease, resource))
 
-    def vacate(self, lease: Lease, resource: Resource) -> None:
+    def vacate(self, lease: Lease, resource: Resource, hourly_share: float | None = None) -> None:
         key = CallKey("vacate", resource.blueprint, lease.tag)
-        self._start(key, lambda key: self._vacate(key, lease, resource))
+        self._start(key, lambda key: self._vacate(key, lease, resource, hourly_share))
 
     # --- what each does, and what becomes of its failure ----------------------------------------
 
@@ -254,11 +255,15 @@ class ProviderCalls:
                 return
             lease = await self._store.lease(lease.id)
 
-    async def _vacate(self, key: CallKey, lease: Lease, resource: Resource) -> None:
+    async def _vacate(
+        self, key: CallKey, lease: Lease, resource: Resource, hourly_share: float | None
+    ) -> None:
         provider = self._providers[key.blueprint]
         assert isinstance(provider, Vacates)
         if await self._repeatable(key, provider.vacate(resource, lease)):
-            closed = await self._store.move_lease(lease, LeaseEvent.VACATE, events.LeaseDestroyed())
+            cost = lease_cost(lease, hourly_share, self._clock.seconds())
+            record = events.LeaseDestroyed(cost=cost)
+            closed = await self._store.move_lease(lease, LeaseEvent.VACATE, record)
             if closed is not None:
                 self._lease_changed(closed)
 

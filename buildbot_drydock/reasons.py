@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final
 
+from buildbot_drydock.costs import money
+
 _MOST_SHOWN: Final = 5  # of a list, in a sentence; the data has them all
 
 
@@ -44,6 +46,20 @@ class Full(Reason):
         if self.given_notice:
             text += f", {self.given_notice} about to be taken away"
         return text + (f", {self.out_of_service} out of service" if self.out_of_service else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverBudget(Reason):
+    """Another resource would cost more an hour than its blueprint may."""
+
+    kind = "over-budget"
+    spent: float  # an hour, by the resources there are
+    limit: float
+    price: float | None  # of an hour of the next one, if that is known
+
+    def sentence(self, now: float) -> str:
+        text = f"{self.blueprint} spends {money(self.spent)} of at most {money(self.limit)} an hour"
+        return text if self.price is None else f"{text}, and another costs {money(self.price)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from buildbot_drydock.crew import Crew, Holder
 from buildbot_drydock.errors import HostUnreachable
 from buildbot_drydock.events import Event
 from buildbot_drydock.executor import Executor
-from buildbot_drydock.interfaces import Closes, Host, ListsHosts, Provider
+from buildbot_drydock.interfaces import Closes, Host, ListsHosts, Prices, Provider
 from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.launches import Launches
@@ -122,6 +122,8 @@ class DrydockService(BuildbotService):
     def _blueprint(self, definition: Definition, now: float) -> Blueprint:
         blueprint = definition.blueprint(now)
         provider = self._providers[definition.name]
+        if isinstance(provider, Prices):
+            blueprint = replace(blueprint, expected_price=provider.expected_price())
         if not isinstance(provider, ListsHosts):
             return blueprint
         return definition.with_hosts(blueprint, provider.listed())

@@ -24,7 +24,7 @@ LONGER_MODULES = {"latent.worker": 600, "testing.store_contract": 1_000}
 LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
-        *("policy", "planner", "offers"),
+        *("costs", "policy", "planner", "offers"),
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
@@ -78,7 +78,7 @@ KNOWN_TO = {
 # acquired) count where what they are called on is named like the thing meant.
 CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
-    *("change_host", "set_faults", "give_notice"),
+    *("change_host", "set_faults", "give_notice", "set_price"),
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
 CHANGE_ROWS = (

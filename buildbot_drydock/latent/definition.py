@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 
     from buildbot_drydock.events import Event
 
-__all__ = ["CommonFields", "Conflict", "Definition", "Problem", "Surroundings"]
+__all__ = [
+    "CommonFields",
+    "Conflict",
+    "Definition",
+    "PricedFields",
+    "Problem",
+    "Surroundings",
+]
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,62}")
 
@@ -227,6 +234,18 @@ class CommonFields(Fields):
         return min_ready, self.limit if entry.limit is None else entry.limit
 
 
+class PricedFields(CommonFields):
+    """The fields that blueprints have besides whose hosts cost money."""
+
+    max_hourly_cost: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="What all its resources may cost an hour together, in the currency of their "
+        "prices. None is no limit.",
+        json_schema_extra=unit("an hour"),
+    )
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a provider may use of the process that it lives in."""
@@ -286,6 +305,7 @@ class Definition(Declaration):
             poll_interval=fields.poll_interval,
             sweep_interval=fields.sweep_interval,
             failure_budget=fields.failure_budget,
+            max_hourly_cost=fields.max_hourly_cost if isinstance(fields, PricedFields) else None,
             prepares=issubclass(self.provider_class, Prepares),
             vacates=issubclass(self.provider_class, Vacates),
             state=BlueprintState(name=self.name) if state is None else state,

@@ -15,7 +15,7 @@ import pydantic
 
 from buildbot_drydock.errors import CommandTimedOut, HostError, NoCapacity
 from buildbot_drydock.interfaces import Completed, HostSpec
-from buildbot_drydock.latent.definition import CommonFields, Definition, Surroundings
+from buildbot_drydock.latent.definition import Definition, PricedFields, Surroundings
 from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.synthetic_cloud import (
     Answer,
@@ -67,6 +67,9 @@ class SyntheticProvider:
         await self._cloud.call(
             "destroy", token, lambda: self._cloud.destroy(self._blueprint, token, identity)
         )
+
+    def expected_price(self) -> float | None:
+        return self._cloud.script.hourly_price
 
     def connect(self, resource: Resource) -> SyntheticHost:
         return SyntheticHost(self._cloud, resource.token, resource.identity)
@@ -172,7 +175,7 @@ def _at_or_under(machine: Machine, path: str) -> list[str]:
     return [each for each in machine.files if each == path or each.startswith(inside)]
 
 
-class SyntheticPoolFields(CommonFields):
+class SyntheticPoolFields(PricedFields):
     """The fields of ``SyntheticPool``: those of every blueprint, and the script."""
 
     boot_seconds: float = pydantic.Field(
@@ -225,6 +228,12 @@ class SyntheticPoolFields(CommonFields):
         description="How long before it vanishes by itself the end of a host is announced. 0 is "
         "not at all.",
         json_schema_extra=unit("seconds"),
+    )
+    hourly_price: float | None = pydantic.Field(
+        default=None,
+        ge=0,
+        description="What an hour of a host costs. None is nobody knows.",
+        json_schema_extra=unit("an hour"),
     )
     fail_creates: int = pydantic.Field(
         default=0,
@@ -280,6 +289,23 @@ class SyntheticPoolFields(CommonFields):
                 "set lifetime_seconds, or leave notice_seconds out",
             )
 
+        if self.max_hourly_cost is not None:
+            yield from self._price_conflicts(self.max_hourly_cost)
+
+    def _price_conflicts(self, most: float) -> Iterator[Conflict]:
+        if self.hourly_price is None:
+            yield Conflict(
+                ("max_hourly_cost", "hourly_price"),
+                "nobody knows what a host costs",
+                "set hourly_price, too",
+            )
+        elif self.hourly_price > most:
+            yield Conflict(
+                ("max_hourly_cost", "hourly_price"),
+                f"one host at {self.hourly_price:g} costs more than {most:g} an hour",
+                f"raise max_hourly_cost to {self.hourly_price:g} or more",
+            )
+
     def script(self) -> Script:
         return Script(
             boot_seconds=self.boot_seconds,
@@ -288,6 +314,7 @@ class SyntheticPoolFields(CommonFields):
             teardown_seconds=self.teardown_seconds,
             lifetime_seconds=self.lifetime_seconds,
             notice_seconds=self.notice_seconds,
+            hourly_price=self.hourly_price,
             hanging_boots=self.hanging_boots,
             failing_boots=self.failing_boots,
             latency_seconds={"inventory": self.listing_seconds, "prepare": self.prepare_seconds},

@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 from typing import Final, TypeAlias
 
 from buildbot_drydock.model import Blueprint, Labels, Placement, Resource, ResourceStatus
+from buildbot_drydock.planner.budget import Budget
 from buildbot_drydock.planner.hostlist import HostList
 from buildbot_drydock.planner.labels import LabelKey, label_key
 from buildbot_drydock.planner.survey import ENDED, Survey
@@ -76,6 +77,7 @@ class Stock:
         self.free: dict[LabelKey, FreeSlots] = {}
         self.coming: dict[LabelKey, deque[Coming]] = {}
         self.hosts = None if blueprint.hosts is None else HostList(survey, blueprint)
+        self._budget = Budget(blueprint, survey.of_blueprint[blueprint.name])
         self._most = blueprint.limit if blueprint.hosts is None else len(blueprint.hosts)
         self.idle: dict[int, Resource] = {}  # could be reclaimed
         self.ending: deque[Resource] = deque()  # their places will come free, each for one lease
@@ -261,9 +263,13 @@ class Stock:
     def at_its_limit(self) -> bool:
         return self._living >= self.blueprint.limit
 
+    @property
+    def _has_room(self) -> bool:
+        return not self.at_its_limit and not self._budget.is_spent
+
     def site(self, requires: Labels) -> Site | None:
         """Return room for one more resource that would meet *requires*, if there is any now."""
-        if not self._may_build or self.at_its_limit:
+        if not self._may_build or not self._has_room:
             return None
         if self.hosts is None:
             labels = labels_to_build(self.blueprint, requires)
@@ -276,10 +282,14 @@ class Stock:
         if not self._may_build:
             return False
         if self.hosts is None:
-            return self.at_its_limit
+            return not self._has_room and self._budget.could_be_freed(self._could_go())
         if self.hosts.free(requires) is not None:
             return self.at_its_limit
         return any(True for _ in self.hosts.in_use(requires))
+
+    def _could_go(self) -> Iterator[Resource]:
+        yield from self.idle.values()
+        yield from self.ending
 
     def lacks_a_host(self, requires: Labels) -> bool:
         """Tell whether it takes another listed host, and not only room under the limit."""
@@ -288,10 +298,11 @@ class Stock:
     def reserve(self, requires: Labels) -> None:
         """Keep what a lease already has of what it needs, while the rest is being made free.
 
-        It takes room under the limit and a listed host. Were the one given to a younger lease
+        It takes room under the limit, money and perhaps a listed host. Were the one given to a younger lease
         whenever the other comes free, an older one could wait for ever.
         """
         if self.hosts is None:
+            self._budget.reserve()
             return
         host = self.hosts.free(requires)
         if host is not None:
@@ -306,6 +317,7 @@ class Stock:
         self._taken_places.add(self._next_place)
         self._living += 1
         self._booting += 1
+        self._budget.take()
         if self.hosts is not None:
             self.hosts.take(site.host)
         self._add_coming(None, site.labels, self.survey.now, site.slots)
@@ -353,4 +365,6 @@ class Stock:
                 out_of_service=len(unusable),
                 given_notice=self._given_notice,
             )
+        if self._budget.is_spent:
+            return self._budget.reason()
         return None

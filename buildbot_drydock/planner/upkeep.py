@@ -15,9 +15,11 @@ from buildbot_drydock.actions import (
     PrepareLease,
     ReleaseLease,
     ReturnLease,
+    SetPrice,
     SettleResource,
     VacateLease,
 )
+from buildbot_drydock.costs import hourly_share, news_of_price
 from buildbot_drydock.lifecycle import MOST_RETURNS, ResourceEvent
 from buildbot_drydock.model import (
     LIVING_LEASES,
@@ -37,6 +39,7 @@ from buildbot_drydock.policy import (
     MOST_FAULTS,
     keeper,
     notice_to_give,
+    slots_of,
 )
 
 _LEAVING = (ResourceEvent.BREAK, ResourceEvent.RELEASE)
@@ -101,12 +104,13 @@ def _after_its_end(survey: Survey, lease: Lease) -> Action | None:
     blueprint = survey.blueprint_of(resource)
     if blueprint is None:
         return None  # the master that has this blueprint sees to it
+    share = hourly_share(resource, slots_of(blueprint, survey.listed_host(resource)))
     if resource.status in ENDED:
-        return CloseLease(lease) if survey.host_is_gone(resource) else None
+        return CloseLease(lease, share) if survey.host_is_gone(resource) else None
     if not blueprint.vacates:
-        return CloseLease(lease)
+        return CloseLease(lease, share)
     if survey.may_call("vacate", blueprint.name, lease.tag):
-        return VacateLease(lease, resource)
+        return VacateLease(lease, resource, share)
     return None
 
 
@@ -163,7 +167,7 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
         )
     survey.wake(deadline)
     if host is not None:
-        return None
+        return _priced(survey, resource, host)
     return _ask_for_host(survey, blueprint, resource)
 
 
@@ -203,7 +207,16 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
     if (notice := notice_to_give(blueprint, resource, host)) is not None:
         return GiveNotice(resource, notice)
-    return _useless(survey, blueprint, resource) or _unvacated(survey, blueprint, resource)
+    return (
+        _useless(survey, blueprint, resource)
+        or _unvacated(survey, blueprint, resource)
+        or _priced(survey, resource, host)
+    )
+
+
+def _priced(survey: Survey, resource: Resource, host: Observed) -> Action | None:
+    price = news_of_price(resource, host, survey.now)
+    return None if price is None else SetPrice(resource, price)
 
 
 def _useless(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:

@@ -9,6 +9,7 @@ from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.lifecycle import LEASE_MOVES, LeaseEvent, advance
 from buildbot_drydock.model import (
+    BlueprintState,
     Lease,
     LeaseRequest,
     LeaseStatus,
@@ -79,12 +80,15 @@ def moved_resource(
     )
     if observed is None:
         return row
-    return replace(
+    row = replace(
         row,
         identity=observed.identity or seen.identity,
         address=observed.address or seen.address,
         data=dict(observed.data) or seen.data,
     )
+    if observed.hourly_price is None:
+        return row
+    return replace(row, hourly_price=observed.hourly_price, priced_at=now)
 
 
 def judged_resource(seen: Resource, faults: int, now: float, *, reason: str) -> Resource:
@@ -98,9 +102,19 @@ def judged_resource(seen: Resource, faults: int, now: float, *, reason: str) -> 
     )
 
 
+def raised(state: BlueprintState) -> BlueprintState:
+    """Return the state with a new version, and nothing else changed."""
+    return replace(state, version=state.version + 1)
+
+
 def noticed_resource(seen: Resource, notice: Notice) -> Resource:
     """Return the resource once its host was given notice."""
     return replace(seen, version=seen.version + 1, ends_at=notice.ends_at, end_reason=notice.reason)
+
+
+def priced_resource(seen: Resource, hourly_price: float, now: float) -> Resource:
+    """Return the resource once it is known what an hour of it costs."""
+    return replace(seen, version=seen.version + 1, hourly_price=hourly_price, priced_at=now)
 
 
 def moved_lease(

@@ -41,6 +41,8 @@ from buildbot_drydock.store.changes import (
     new_lease,
     new_resource,
     noticed_resource,
+    priced_resource,
+    raised,
     winners,
 )
 
@@ -76,15 +78,26 @@ class MemoryStore:
             )
         return self._rows
 
-    async def add_resource(self, request: ResourceRequest, record: Event) -> Resource | None:
+    async def add_resource(
+        self, request: ResourceRequest, record: Event, *, within: BlueprintState | None = None
+    ) -> Resource | None:
         if any(key in self._owners for key in request.locks):
             return None
+        if within is not None:
+            if within.version != self._version_of(within.name):
+                return None
+            self._blueprints[within.name] = raised(within)
+            self._rows = None
         number = len(self._resources) + len(self._ended_resources) + 1
         row = new_resource(number, request, self._clock.seconds())
         self._lock(row.locks, f"resource/{row.id}")
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row
+
+    def _version_of(self, blueprint: str) -> int:
+        state = self._blueprints.get(blueprint)
+        return 0 if state is None else state.version
 
     async def move_resource(
         self,
@@ -131,6 +144,17 @@ class MemoryStore:
         for number in sorted(self._occupants.get(row.id, ())):
             if self._leases[number].status in LIVING_LEASES:
                 self._remember(record, blueprint=row.blueprint, lease=number)
+        return row
+
+    async def set_price(
+        self, seen: Resource, hourly_price: float, record: Event
+    ) -> Resource | None:
+        now = self._resources.get(seen.id)
+        if now is None or now.version != seen.version:
+            return None
+        row = priced_resource(now, hourly_price, self._clock.seconds())
+        self._put_resource(row)
+        self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row
 
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
@@ -229,8 +253,7 @@ class MemoryStore:
     async def change_blueprint(
         self, seen: BlueprintState, wanted: BlueprintState, record: Event
     ) -> BlueprintState | None:
-        now = self._blueprints.get(seen.name)
-        if seen.version != (0 if now is None else now.version):
+        if seen.version != self._version_of(seen.name):
             return None
         row = replace(wanted, name=seen.name, version=seen.version + 1)
         self._blueprints[row.name] = row

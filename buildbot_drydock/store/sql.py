@@ -53,14 +53,15 @@ from buildbot_drydock.store.changes import (
     new_lease,
     new_resource,
     noticed_resource,
+    priced_resource,
+    raised,
 )
 from buildbot_drydock.store.rows import (
     Reader,
+    Values,
     blueprint_reader,
-    blueprint_values,
     cleaned,
     host_reader,
-    host_values,
     lease_reader,
     lease_values,
     read_event,
@@ -68,9 +69,7 @@ from buildbot_drydock.store.rows import (
     resource_values,
 )
 from buildbot_drydock.store.schema import (
-    blueprints,
     events,
-    hosts,
     leases,
     resources,
 )
@@ -82,10 +81,10 @@ from buildbot_drydock.store.statements import (
     leases_on,
     lock,
     outdate,
+    put_blueprint,
+    put_host,
     record_of_lease,
     swap,
-    swap_blueprint,
-    swap_host,
     unlock,
     write_event,
 )
@@ -133,11 +132,15 @@ class SqlStore:
 
         return await self._read(work)
 
-    async def add_resource(self, request: ResourceRequest, record: Event) -> Resource | None:
+    async def add_resource(
+        self, request: ResourceRequest, record: Event, *, within: BlueprintState | None = None
+    ) -> Resource | None:
         now = self._clock.seconds()
         wanted = new_resource(0, request, now)
 
-        def work(connection: Connection) -> Resource:
+        def work(connection: Connection) -> Resource | None:
+            if within is not None and not put_blueprint(connection, within, raised(within)):
+                return None
             number = insert(connection, resources, resource_values(wanted))
             lock(connection, wanted.locks, f"resource/{number}")
             write_event(connection, record, now, blueprint=wanted.blueprint, resource=number)
@@ -180,15 +183,7 @@ class SqlStore:
         now = self._clock.seconds()
         row = cleaned(judged_resource(seen, faults, now, reason=reason), "fault")
         values = resource_values(row)
-        changes = {name: values[name] for name in _JUDGED_RESOURCE_COLUMNS}
-
-        def work(connection: Connection) -> Resource | None:
-            if not swap(connection, resources, seen.id, seen.version, changes):
-                return None
-            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
-            return self._find_resource(connection, seen.id)
-
-        return await self._write(work)
+        return await self._change_resource(seen, values, _JUDGED_RESOURCE_COLUMNS, record, now)
 
     async def give_notice(self, seen: Resource, notice: Notice, record: Event) -> Resource | None:
         now = self._clock.seconds()
@@ -201,6 +196,27 @@ class SqlStore:
             write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
             for lease in leases_on(connection, seen.id):
                 write_event(connection, record, now, blueprint=seen.blueprint, lease=lease)
+            return self._find_resource(connection, seen.id)
+
+        return await self._write(work)
+
+    async def set_price(
+        self, seen: Resource, hourly_price: float, record: Event
+    ) -> Resource | None:
+        now = self._clock.seconds()
+        values = resource_values(priced_resource(seen, hourly_price, now))
+        return await self._change_resource(seen, values, _PRICED_RESOURCE_COLUMNS, record, now)
+
+    async def _change_resource(
+        self, seen: Resource, values: Values, columns: Sequence[str], record: Event, now: float
+    ) -> Resource | None:
+        """Change some columns of a resource that keeps its status."""
+        changes = {name: values[name] for name in columns}
+
+        def work(connection: Connection) -> Resource | None:
+            if not swap(connection, resources, seen.id, seen.version, changes):
+                return None
+            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
             return self._find_resource(connection, seen.id)
 
         return await self._write(work)
@@ -307,9 +323,7 @@ class SqlStore:
         row = cleaned(row, *_BLUEPRINT_TEXTS)
 
         def work(connection: Connection) -> BlueprintState | None:
-            if seen.version == 0:
-                connection.execute(blueprints.insert(), blueprint_values(row))
-            elif not swap_blueprint(connection, seen.version, row):
+            if not put_blueprint(connection, seen, row):
                 return None
             write_event(connection, record, now, blueprint=row.name)
             return row
@@ -323,9 +337,7 @@ class SqlStore:
         row = cleaned(replace(wanted, name=seen.name, version=seen.version + 1), *_HOST_TEXTS)
 
         def work(connection: Connection) -> HostState | None:
-            if seen.version == 0:
-                connection.execute(hosts.insert(), host_values(row))
-            elif not swap_host(connection, seen.version, row):
+            if not put_host(connection, seen, row):
                 return None
             outdate(connection, row.name)
             write_event(connection, record, now)
@@ -382,6 +394,7 @@ _LIVING_LEASE_ROWS = (
 
 # What a move may change. Uses and last use are left out: others change them meanwhile.
 _JUDGED_RESOURCE_COLUMNS = ("version", "faults", "fault_at", "fault")
+_PRICED_RESOURCE_COLUMNS = ("version", "hourly_price", "priced_at")
 _NOTICED_RESOURCE_COLUMNS = ("version", "ends_at", "end_reason")
 _MOVED_RESOURCE_COLUMNS = (
     "status",
@@ -392,6 +405,8 @@ _MOVED_RESOURCE_COLUMNS = (
     "data",
     "locks",
     "reason",
+    "hourly_price",
+    "priced_at",
 )
 _MOVED_LEASE_COLUMNS = (
     "status",

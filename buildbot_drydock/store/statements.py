@@ -42,14 +42,22 @@ def swap(
     return connection.execute(table.update().where(same).values(changes)).rowcount == 1
 
 
-def swap_blueprint(connection: Connection, version: int, row: BlueprintState) -> bool:
-    same = (blueprints.c.name == row.name) & (blueprints.c.version == version)
+def put_blueprint(connection: Connection, seen: BlueprintState, row: BlueprintState) -> bool:
+    """Replace a blueprint's state, if it is as seen. Raises ``IntegrityError`` if it is new no more."""
+    if seen.version == 0:
+        connection.execute(blueprints.insert(), blueprint_values(row))
+        return True
+    same = (blueprints.c.name == row.name) & (blueprints.c.version == seen.version)
     change = blueprints.update().where(same).values(blueprint_values(row))
     return connection.execute(change).rowcount == 1
 
 
-def swap_host(connection: Connection, version: int, row: HostState) -> bool:
-    same = (hosts.c.name == row.name) & (hosts.c.version == version)
+def put_host(connection: Connection, seen: HostState, row: HostState) -> bool:
+    """Replace a listed host's state. Likewise."""
+    if seen.version == 0:
+        connection.execute(hosts.insert(), host_values(row))
+        return True
+    same = (hosts.c.name == row.name) & (hosts.c.version == seen.version)
     return connection.execute(hosts.update().where(same).values(host_values(row))).rowcount == 1
 
 

@@ -7,8 +7,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from buildbot_drydock import slotlocks
+from buildbot_drydock.costs import hourly_spending
 from buildbot_drydock.latent.synthetic import SyntheticCloud
-from buildbot_drydock.model import Lease, LeaseStatus, Notice, Resource, ResourceStatus, Rows
+from buildbot_drydock.model import (
+    Blueprint,
+    Lease,
+    LeaseStatus,
+    Notice,
+    Resource,
+    ResourceStatus,
+    Rows,
+)
 
 K = TypeVar("K")
 
@@ -43,6 +52,15 @@ def limits_are_kept(rows: Rows, highest_limits: Mapping[str, int]) -> None:
             raise Unsafe(
                 f"{name} has {count} resources, and never more than {highest_limits[name]}"
             )
+
+
+def budgets_are_kept(rows: Rows, blueprints: Iterable[Blueprint]) -> None:
+    """However many masters launch at once, all that lives together costs no more than it may."""
+    for blueprint in blueprints:
+        living = [row for row in rows.resources if row.blueprint == blueprint.name]
+        spent, most = hourly_spending(blueprint, living), blueprint.max_hourly_cost
+        if most is not None and spent > most:
+            raise Unsafe(f"{blueprint.name} costs {spent} an hour, and may cost {most}")
 
 
 def leases_hold_what_their_status_says(rows: Rows) -> None:

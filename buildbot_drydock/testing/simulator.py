@@ -64,6 +64,7 @@ PROVIDER_FAULTS = (RetryLater, RetryLater, NoCapacity, Misconfigured, RequestRej
 PROVIDER_VERBS = ("inventory", "create", "destroy", "prepare", "vacate")
 # A real worker that cannot log in gives up by itself; so does a simulated one, in the calm.
 GIVE_UP_SECONDS = 600.0
+HIGHEST_PRICE = 1.0  # an hour; nothing becomes dearer, or no launch would be to blame
 CALM_SECONDS = 6 * 3600.0
 CALM_STEPS = 20_000
 
@@ -111,6 +112,7 @@ class Simulation:
 
     def _some_blueprint(self, name: str) -> Blueprint:
         pick = self.random.choice
+        hosts = pick([None, None, some_hosts(self.random)])
         return Blueprint(
             name=name,
             kind="synthetic",
@@ -128,7 +130,9 @@ class Simulation:
             failure_budget=pick([2, 5]),
             prepares=pick([False, True]),
             vacates=True,
-            hosts=pick([None, None, some_hosts(self.random)]),
+            hosts=hosts,
+            max_hourly_cost=pick([None, None, 1.0, 2.0]) if hosts is None else None,
+            expected_price=HIGHEST_PRICE,
         )
 
     def _some_cloud(self, blueprint: Blueprint) -> SyntheticCloud:
@@ -137,6 +141,7 @@ class Simulation:
             capacity=self.random.choice([1_000, 1_000, 2]),
             listing_delay_seconds=blueprint.listing_delay,
             teardown_seconds=self.random.choice([0.0, 0.0, 20.0]),
+            hourly_price=self.random.choice([None, HIGHEST_PRICE, HIGHEST_PRICE / 2]),
         )
         return SyntheticCloud(
             self.clock, script, hook=lambda moment: self._hook(blueprint.name, moment)
@@ -265,6 +270,7 @@ class Simulation:
                     lambda: cloud.fail(token, "struck by lightning"),
                     lambda: cloud.make_twin(token),
                     lambda: self._give_notice(cloud, token),
+                    lambda: cloud.reprice(token, HIGHEST_PRICE / 4),
                     lambda: self._set_mode(name, self.random.choice(list(Mode))),
                     lambda: self._set_limit(name),
                 ]
@@ -358,6 +364,7 @@ class Simulation:
         checks.nothing_is_taken_twice(rows)
         checks.locks_say_what_rows_say(rows, self.store.slot_locks)
         checks.limits_are_kept(rows, self.highest_limits)
+        checks.budgets_are_kept(rows, self.blueprints)
         checks.leases_hold_what_their_status_says(rows)
         self.tokens.update(resource.token for resource in rows.resources)
         for cloud in self.clouds.values():

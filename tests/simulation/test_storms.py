@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase as TestCase
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.model import Notice, Rows
 from buildbot_drydock.testing import checks
-from buildbot_drydock.testing.builders import lease, resource
+from buildbot_drydock.testing.builders import blueprint, lease, pending, resource
 from buildbot_drydock.testing.simulator import Simulation, finish
 
 
@@ -52,6 +52,7 @@ class TestStorms(TestCase):
             "host-mode-changed",
             "resource-faulty",
             "resource-given-notice",
+            "resource-priced",
         } - kinds
         self.assertEqual(missing, set())
 
@@ -82,6 +83,14 @@ class TestCheckers(TestCase):
             check(rows, given_notice, before)
         for begun in ({}, {1: None}):
             self.assertRaises(checks.Unsafe, check, rows, {1}, begun)
+
+    def test_a_blueprint_that_costs_too_much_is_noticed(self) -> None:
+        rows = Rows(resources=(resource(1, hourly_price=1.5), pending(2)))
+        for most, expected in ((None, 9.0), (2.0, 0.5), (1.5, None)):
+            linux = blueprint(max_hourly_cost=most, expected_price=expected)
+            checks.budgets_are_kept(rows, [linux])
+        dear = blueprint(max_hourly_cost=2.0, expected_price=1.0)
+        self.assertRaises(checks.Unsafe, checks.budgets_are_kept, rows, [dear])
 
     def test_a_warning_given_twice_is_noticed(self) -> None:
         soon, later = Notice(reason="x", ends_at=5.0), Notice(reason="x", ends_at=6.0)

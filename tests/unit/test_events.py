@@ -42,6 +42,26 @@ SENTENCES: list[tuple[Event, str]] = [
         events.ResourceGivenNotice(reason="it is about to be", ends_at=None, seconds=None),
         "The host will end soon: it is about to be.",
     ),
+    (
+        events.ResourceReady(address="10.0.0.1", seconds=2.25, hourly_price=0.0416),
+        "The host answers at 10.0.0.1, 2.2 s after it was requested. It costs 0.0416 an hour.",
+    ),
+    (
+        events.ResourcePriced(hourly_price=0.5, before=None),
+        "The resource costs 0.5 an hour.",
+    ),
+    (
+        events.ResourcePriced(hourly_price=0.5, before=0.25),
+        "The resource costs 0.5 an hour, and no longer 0.25.",
+    ),
+    (
+        events.ResourceDestroyed(cost=1.5),
+        "The provider has nothing left of the resource. It cost 1.5 in all.",
+    ),
+    (
+        events.LeaseDestroyed(cost=0.03125),
+        "Nothing of the lease is left on its slot. It cost 0.0312.",
+    ),
     (events.ResourceDestroyed(), "The provider has nothing left of the resource."),
     (
         events.LeaseRequested(owner="worker/a", requires={"os": "bsd", "cpu": "arm"}),
@@ -161,6 +181,11 @@ class TestEvents(SynchronousTestCase):
         event = events.LeaseReleased(actor="ana", reason="done")
         self.assertEqual(event.data(), {"reason": "done"})
         self.assertEqual(events.LeaseReleased(reason="done").actor, DRYDOCK)
+
+    def test_what_an_earlier_version_did_not_tell_is_left_out(self) -> None:
+        self.assertEqual(restore("lease-destroyed", DRYDOCK, {}), events.LeaseDestroyed())
+        ready = {"address": "10.0.0.1", "seconds": 2.0}
+        self.assertEqual(restore("resource-ready", DRYDOCK, ready), events.ResourceReady(**ready))
 
     def test_an_unknown_kind_is_named(self) -> None:
         error = self.assertRaises(ValueError, restore, "lease-sold", DRYDOCK, {})

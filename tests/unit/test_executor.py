@@ -1,6 +1,7 @@
 """What becomes of each action, and of one that comes too late."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -20,6 +21,7 @@ from buildbot_drydock.actions import (
     PrepareLease,
     ReleaseLease,
     ReturnLease,
+    SetPrice,
     SettleResource,
     VacateLease,
 )
@@ -48,6 +50,73 @@ class ExecutorTestCase(CoreTestCase):
     def settled(self, row: Resource, event: ResourceEvent, **fields: Any) -> Resource:
         self.run_actions(SettleResource(row, event, "because", **fields))
         return self.resource(row.id)
+
+
+class TestMoney(ExecutorTestCase):
+    def test_a_host_is_said_to_cost_what_it_costs(self) -> None:
+        row = self.pending()
+        host = replace(READY, hourly_price=2.0)
+        self.run_actions(SettleResource(row, ResourceEvent.READY, "its host answers", host))
+        self.assertEqual((self.resource().hourly_price, self.resource().priced_at), (2.0, NOW))
+        (event,) = self.recorded(events.ResourceReady)
+        self.assertEqual(event.data()["hourly_price"], 2.0)
+
+    def test_a_price_is_written_down_with_the_one_before(self) -> None:
+        row = self.active()
+        self.run_actions(SetPrice(row, 2.0))
+        self.run_actions(SetPrice(self.resource(), 3.0))
+        self.assertEqual(self.resource().hourly_price, 3.0)
+        self.assertEqual(
+            self.recorded(events.ResourcePriced),
+            [
+                events.ResourcePriced(hourly_price=2.0, before=None),
+                events.ResourcePriced(hourly_price=3.0, before=2.0),
+            ],
+        )
+
+    def test_a_resource_is_told_in_the_end_what_it_cost(self) -> None:
+        self.run_actions(SetPrice(self.active(), 2.0))
+        self.clock.advance(1800)
+        ended = self.settled(self.resource(), ResourceEvent.BREAK)
+        self.settled(ended, ResourceEvent.GONE)
+        self.assertEqual(
+            self.recorded(events.ResourceDestroyed), [events.ResourceDestroyed(cost=1.0)]
+        )
+
+    def test_a_lease_is_told_in_the_end_what_it_cost(self) -> None:
+        self.request()
+        self.run_actions(AcquireLease(self.lease(), self.active(), 0, True))
+        self.clock.advance(1800)
+        self.run_actions(ReleaseLease(self.lease(), "done"))
+        self.run_actions(CloseLease(self.lease(), 2.0))
+        self.assertEqual(self.recorded(events.LeaseDestroyed), [events.LeaseDestroyed(cost=1.0)])
+
+    def test_also_if_something_had_to_be_ended_first(self) -> None:
+        self.request()
+        self.run_actions(AcquireLease(self.lease(), self.active(), 0, True))
+        self.clock.advance(1800)
+        self.run_actions(ReleaseLease(self.lease(), "done"))
+        self.run_actions(VacateLease(self.lease(), self.resource(), 2.0))
+        self.assertEqual(self.recorded(events.LeaseDestroyed), [events.LeaseDestroyed(cost=1.0)])
+
+    def test_a_launch_that_another_master_may_have_paid_for_is_not_made(self) -> None:
+        self.configure(blueprint(limit=9, max_hourly_cost=2.0, expected_price=1.0))
+        seen = self.blueprints
+        build = [BuildResource("linux", place, {}, None) for place in range(3)]
+        self.now(self.executor.run(build[:1], seen))
+        self.now(self.executor.run(build[1:2], seen))
+        self.assertEqual([row.place for row in self.resources()], [0], "the plan was stale")
+
+    def test_one_plan_may_launch_several(self) -> None:
+        self.configure(blueprint(limit=9, max_hourly_cost=2.0, expected_price=1.0))
+        self.run_actions(*(BuildResource("linux", place, {}, None) for place in range(2)))
+        self.assertEqual([row.place for row in self.resources()], [0, 1])
+
+    def test_without_a_budget_masters_launch_side_by_side(self) -> None:
+        self.configure(blueprint(limit=9))
+        for place in range(2):
+            self.run_actions(BuildResource("linux", place, {}, None))
+        self.assertEqual((len(self.resources()), self.state().version), (2, 0))
 
 
 class TestNotice(ExecutorTestCase):
@@ -251,7 +320,7 @@ class TestCalls(ExecutorTestCase):
             DestroyHost(row),
             DestroyStray("linux", "stray", "i-9", "nobody's"),
             PrepareLease(lease, row),
-            VacateLease(lease, row),
+            VacateLease(lease, row, 0.5),
         )
         self.assertFalse(moved)
         self.assertEqual(
@@ -262,7 +331,7 @@ class TestCalls(ExecutorTestCase):
                 ("destroy", row),
                 ("destroy_stray", "linux", "stray", "i-9", "nobody's"),
                 ("prepare", lease, row),
-                ("vacate", lease, row),
+                ("vacate", lease, row, 0.5),
             ],
         )
 

@@ -11,6 +11,7 @@ from buildbot_drydock.reasons import (
     Misconfigured,
     NoHostInService,
     OutOfService,
+    OverBudget,
     Probing,
     Reason,
     Reclaiming,
@@ -51,6 +52,14 @@ SENTENCES: list[tuple[Reason, str]] = [
         ),
         "lab has no host in service that would fit: "
         "h0 sleeps; h1 sleeps; h2 sleeps; h3 sleeps; h4 sleeps; 3 others",
+    ),
+    (
+        OverBudget(blueprint="linux", spent=1.5, limit=2.0, price=0.75),
+        "linux spends 1.5 of at most 2 an hour, and another costs 0.75",
+    ),
+    (
+        OverBudget(blueprint="linux", spent=2.0, limit=2.0, price=None),
+        "linux spends 2 of at most 2 an hour",
     ),
     (
         Booting(blueprint="linux", resource=7, since=NOW - 42, boot_timeout=900.0),

@@ -1,0 +1,91 @@
+"""What resources and leases cost, and what a blueprint may still spend.
+
+Pure functions of values. Prices are by the hour, in whichever currency the provider counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from buildbot_drydock.model import (
+    Blueprint,
+    Lease,
+    LeaseStatus,
+    Observed,
+    Resource,
+    ResourceStatus,
+)
+
+HOUR_SECONDS: Final = 3600.0
+# A price that changes is written down no sooner than so long after the last one: masters whose
+# providers do not agree on it would otherwise contradict each other in every turn.
+PRICE_AGAIN_SECONDS: Final = 300.0
+# Sums of prices are compared no more exactly than this: three times 0.1 is more than 0.3.
+_EXACT: Final = 1e-9
+
+
+def money(amount: float) -> str:
+    """Return an amount as people read it: to the hundredth of a cent, if it has any."""
+    return f"{amount:.4f}".rstrip("0").rstrip(".")
+
+
+def resource_cost(resource: Resource, now: float) -> float | None:
+    """Return what a resource has cost from its request on, until it was destroyed or *now*.
+
+    All of that time is counted at its last known price; ``None`` if it has none. A provider's own
+    bill begins and ends some seconds later.
+    """
+    if resource.hourly_price is None:
+        return None
+    end = resource.since if resource.status is ResourceStatus.DESTROYED else now
+    return resource.hourly_price * max(0.0, end - resource.created_at) / HOUR_SECONDS
+
+
+def hourly_share(resource: Resource, slots: int) -> float | None:
+    """Return what an hour of one of a resource's slots costs, used or not."""
+    return None if resource.hourly_price is None else resource.hourly_price / slots
+
+
+def lease_cost(lease: Lease, share: float | None, now: float) -> float | None:
+    """Return what a lease has cost while it had its slot, an hour of which costs *share*.
+
+    ``None`` if nobody knows, or it never had one.
+    """
+    if share is None or lease.held_since is None:
+        return None
+    end = lease.since if lease.status is LeaseStatus.DESTROYED else now
+    return share * max(0.0, end - lease.held_since) / HOUR_SECONDS
+
+
+def news_of_price(resource: Resource, host: Observed, now: float) -> float | None:
+    """Return the price that a listing tells of a host, if it is to be written down."""
+    price, known = host.hourly_price, resource.hourly_price
+    if price is None or (known is not None and abs(price - known) < _EXACT):
+        return None
+    if resource.priced_at is not None and now < resource.priced_at + PRICE_AGAIN_SECONDS:
+        return None
+    return price
+
+
+def hourly_spending(blueprint: Blueprint, resources: Iterable[Resource]) -> float:
+    """Return what living resources of a blueprint cost an hour.
+
+    Those that are being torn down still do. One whose price is not known yet counts as much as the
+    next one is expected to, and nothing if nobody expects anything.
+    """
+    expected = blueprint.expected_price or 0.0
+    return sum(expected if each.hourly_price is None else each.hourly_price for each in resources)
+
+
+def launches_left(blueprint: Blueprint, spent: float) -> float:
+    """Return how many more resources may be launched while *spent* is spent an hour.
+
+    Infinitely many without a limit, or if what they cost is not known and there is money left.
+    """
+    if blueprint.max_hourly_cost is None:
+        return float("inf")
+    left = blueprint.max_hourly_cost - spent
+    if not blueprint.expected_price:
+        return float("inf") if left > _EXACT else 0
+    return max(0, (left + _EXACT) // blueprint.expected_price)
