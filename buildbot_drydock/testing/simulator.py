@@ -84,6 +84,7 @@ class Simulation:
         self.store = MemoryStore(self.clock)
         self.misery = self.random.choice([0.0, 0.01, 0.05, 0.2])  # some storms are mild
         self.mortality = self.random.choice([0.0, 0.005, 0.03])
+        self.unrest = self.random.choice([0.0, 0.0, 0.01])  # hosts are given notice
         self.calm = False
         self.wishes = self._some_wishes()
         self.blueprints = [self._some_blueprint(name) for name in self._some_names()]
@@ -136,11 +137,14 @@ class Simulation:
         )
 
     def _some_cloud(self, blueprint: Blueprint) -> SyntheticCloud:
+        mortal = blueprint.hosts is None and self.random.random() < 0.3
         script = Script(
             boot_seconds=self.random.choice([0.0, 0.0, 10.0, 40.0]),
             capacity=self.random.choice([1_000, 1_000, 2]),
             listing_delay_seconds=blueprint.listing_delay,
             teardown_seconds=self.random.choice([0.0, 0.0, 20.0]),
+            lifetime_seconds=self.random.choice([100.0, 300.0]) if mortal else None,
+            notice_seconds=self.random.choice([0.0, 60.0, 120.0]),
             hourly_price=self.random.choice([None, HIGHEST_PRICE, HIGHEST_PRICE / 2]),
         )
         return SyntheticCloud(
@@ -225,11 +229,11 @@ class Simulation:
         raise Stuck(f"not settled after {CALM_STEPS} steps: {self._unsettled()}")
 
     def _end_the_storm(self) -> None:
-        self.misery = self.mortality = 0.0
+        self.misery = self.mortality = self.unrest = 0.0
         self.calm = True
         self.calm_since = self.clock.seconds()
         for cloud in self.clouds.values():
-            cloud.script = replace(cloud.script, capacity=1_000)
+            cloud.script = replace(cloud.script, capacity=1_000, lifetime_seconds=None)
         self.blueprints = [mended(replace(b, limit=max(1, b.limit))) for b in self.blueprints]
         for name in list(self.clouds):
             self._set_mode(name, Mode.ENABLED)
@@ -254,6 +258,8 @@ class Simulation:
                 self.masters[number] = self._start_master(number)
         if self._unlucky():
             self._something_happens()
+        if self.random.random() < self.unrest:
+            self._give_notice()
 
     def _something_happens(self) -> None:
         blueprint = self.random.choice(self.blueprints)
@@ -269,16 +275,20 @@ class Simulation:
                     lambda: cloud.silence(token),
                     lambda: cloud.fail(token, "struck by lightning"),
                     lambda: cloud.make_twin(token),
-                    lambda: self._give_notice(cloud, token),
                     lambda: cloud.reprice(token, HIGHEST_PRICE / 4),
                     lambda: self._set_mode(name, self.random.choice(list(Mode))),
                     lambda: self._set_limit(name),
                 ]
             )()
 
-    def _give_notice(self, cloud: SyntheticCloud, token: str) -> None:
-        seconds = self.random.choice([None, 30.0, 120.0])
-        cloud.give_notice(token, "the storm comes nearer", seconds=seconds)
+    def _give_notice(self) -> None:
+        blueprint = self.random.choice(self.blueprints)
+        cloud = self.clouds[blueprint.name]
+        tokens = cloud.tokens()
+        if tokens and blueprint.hosts is None:
+            seconds = self.random.choice([None, 30.0, 120.0])
+            token = self.random.choice(tokens)
+            cloud.give_notice(token, "the storm comes nearer", seconds=seconds)
 
     def _something_happens_to_a_host(self, blueprint: Blueprint) -> None:
         """A listed machine can't vanish, nor have a twin."""
