@@ -14,10 +14,13 @@ from buildbot_drydock.actions import (
     CreateHost,
     DestroyHost,
     DestroyStray,
+    GiveNotice,
     ReleaseLease,
     ReturnLease,
+    SetPrice,
     SettleResource,
 )
+from buildbot_drydock.costs import hourly_spending, launches_left
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Health, LeaseStatus, ResourceStatus, World
 from buildbot_drydock.planner import Plan, plan
@@ -62,6 +65,10 @@ def candidates(given: World, lease):
         and (not lease.blueprints or each.name in lease.blueprints)
         and misfit(each, lease.requires) is None
     ]
+
+
+def living_of(given: World, blueprint):
+    return [each for each in given.resources if each.blueprint == blueprint.name]
 
 
 def listed_host(given: World, action):
@@ -135,6 +142,28 @@ class TestWhateverTheWorld(SynchronousTestCase):
 
     @EXAMPLES
     @given(worlds())
+    def test_no_launch_takes_a_blueprint_over_its_budget(self, given: World) -> None:
+        builds = of_kind(plan(given), BuildResource)
+        for blueprint in given.blueprints:
+            built = sum(each.blueprint == blueprint.name for each in builds)
+            most = blueprint.max_hourly_cost
+            if built and most is not None:
+                spent = hourly_spending(blueprint, living_of(given, blueprint))
+                self.assertLessEqual(spent + built * (blueprint.expected_price or 0.0), most)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_what_is_idle_and_about_to_end_is_let_go_of(self, given: World) -> None:
+        planned = plan(given)
+        settled = {each.resource.id for each in of_kind(planned, SettleResource)}
+        leased = {each.resource for each in given.leases}
+        for row in given.resources:
+            if row.end_reason and row.status not in ENDED and row.id not in leased:
+                news = {each.resource.id for each in of_kind(planned, GiveNotice, SetPrice)}
+                self.assertIn(row.id, settled | news)
+
+    @EXAMPLES
+    @given(worlds())
     def test_no_slot_and_no_lease_is_given_twice(self, given: World) -> None:
         acquired = of_kind(plan(given), AcquireLease)
         held = [(each.resource, each.slot) for each in given.leases if each.resource is not None]
@@ -149,11 +178,13 @@ class TestWhateverTheWorld(SynchronousTestCase):
         planned = plan(given)
         blueprints = {each.name: each for each in given.blueprints}
         settled = {each.resource.id for each in of_kind(planned, SettleResource)}
+        noticed = {each.resource.id for each in of_kind(planned, GiveNotice)}
         acquired = of_kind(planned, AcquireLease)
         for action in acquired:
             blueprint = blueprints[action.resource.blueprint]
             self.assertIs(action.resource.status, ResourceStatus.ACTIVE)
-            self.assertNotIn(action.resource.id, settled)
+            self.assertNotIn(action.resource.id, settled | noticed)
+            self.assertEqual(action.resource.end_reason, "")
             self.assertIsNone(worn_out(blueprint, action.resource, given.now))
             self.assertIsNone(out_of_service(blueprint, given.now))
             self.assertIn(blueprint, candidates(given, action.lease))
@@ -213,7 +244,8 @@ class TestWhateverTheWorld(SynchronousTestCase):
             if action.event is ResourceEvent.BREAK:
                 hosts = given.inventories[resource.blueprint].hosts[resource.token]
                 self.assertIs(resource.status, ResourceStatus.PENDING)
-                self.assertIn(Health.FAILING, {each.health for each in hosts})
+                failing = any(each.health is Health.FAILING for each in hosts)
+                self.assertTrue(failing or any(each.notice for each in hosts))
 
     @EXAMPLES
     @given(worlds())
@@ -273,7 +305,8 @@ class TestWhateverTheWorld(SynchronousTestCase):
         served = Counter(each.reason for each in reclaimed)
         self.assertLessEqual(max(served.values(), default=0), 1, "one for each lease")
         living = Counter(each.blueprint for each in given.resources)
-        living += Counter(each.blueprint for each in of_kind(planned, BuildResource))
+        builds = of_kind(planned, BuildResource)
+        living += Counter(each.blueprint for each in builds)
         for action in reclaimed:
             lease = leases[int(action.reason.removeprefix(RECLAIMED))]
             able = [
@@ -287,7 +320,11 @@ class TestWhateverTheWorld(SynchronousTestCase):
             self.assertTrue(action.resource.blueprint in named or action.resource.host in listed)
             for blueprint in able:
                 probing = no_launch(blueprint, booting=1, now=given.now) is not None
+                built = sum(each.blueprint == blueprint.name for each in builds)
+                spent = hourly_spending(blueprint, living_of(given, blueprint))
+                spent += built * (blueprint.expected_price or 0.0)
                 full = living[blueprint.name] >= blueprint.limit
+                full = full or launches_left(blueprint, spent) < 1
                 self.assertTrue(probing or full or not unused(given, planned, blueprint, lease))
 
     @EXAMPLES
@@ -313,7 +350,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
             if isinstance(action, AcquireLease | BreakLease | ReleaseLease | ReturnLease):
                 changed["lease", action.lease.id] += 1
                 self.assertIn(action.lease, given.leases)
-            elif isinstance(action, SettleResource):
+            elif isinstance(action, SettleResource | GiveNotice | SetPrice):
                 changed["resource", action.resource.id] += 1
                 self.assertIn(action.resource, given.resources)
         self.assertLessEqual(max(changed.values(), default=0), 1)

@@ -60,6 +60,11 @@ CALLS = (
     Call(failures=1, retry_at=NOW + 5),
     Call(failures=5, retry_at=NOW, error="it is stuck"),
 )
+NOTICES: tuple[dict[str, Any], ...] = (
+    *({}, {}, {}, {}, {}, {}),
+    {"end_reason": "it is interrupted", "ends_at": NOW + 60},
+    {"end_reason": "it may be interrupted"},
+)
 STATES = (
     state(),
     state(),
@@ -135,6 +140,8 @@ def _blueprint(pick: _Draw, name: str) -> Blueprint:
         vacates=pick.one_of(False, True),
         retired=pick.one_of(False, False, False, True),
         state=pick.one_of(*STATES),
+        max_hourly_cost=pick.one_of(None, None, 1.0, 2.5),
+        expected_price=pick.one_of(None, 0.5, 1.0),
     )
 
 
@@ -169,6 +176,8 @@ def _resource(pick: _Draw, number: int, of: Blueprint) -> Resource:
         uses=pick.whole(0, 3),
         last_used_at=pick.one_of(None, NOW - 5, NOW - 700),
         identity="" if status is ResourceStatus.PENDING else f"host-{number}",
+        hourly_price=pick.one_of(None, 0.25, 1.0),
+        **(pick.one_of(*NOTICES) if status is active and of.hosts is None else {}),
     )
 
 
@@ -220,7 +229,12 @@ def _inventory(pick: _Draw, of: Blueprint, resources: list[Resource]) -> Invento
     hosts: list[Observed] = []
     for each in resources:
         if each.blueprint == of.name and pick.whole(0, 3):
-            host = observed(each, health=pick.one_of(Health.READY, *Health))
+            host = observed(
+                each,
+                health=pick.one_of(Health.READY, *Health),
+                hourly_price=pick.one_of(None, None, 0.25, 1.0),
+                **pick.one_of(*NOTICES),
+            )
             hosts.append(host)
             if not pick.whole(0, 3):
                 hosts.append(replace(host, identity=f"twin-of-{each.id}"))
