@@ -159,8 +159,8 @@ _bug(
     "planner/upkeep.py",
     LEASES_PLANNED,
     "a slot is given back while its host still runs",
-    "return CloseLease(lease) if survey.host_is_gone(resource) else None",
-    "return CloseLease(lease)",
+    "return CloseLease(lease, share) if survey.host_is_gone(resource) else None",
+    "return CloseLease(lease, share)",
 )
 _bug(
     "planner/upkeep.py",
@@ -380,8 +380,8 @@ _bug(
     "planner/stock.py",
     PLACEMENT,
     "one plan builds beyond the limit",
-    "        self._living += 1\n        self._booting += 1\n        if",
-    "        self._booting += 1\n        if",
+    "        self._living += 1\n        self._booting += 1\n        self._budget",
+    "        self._booting += 1\n        self._budget",
 )
 _bug(
     "planner/stock.py",
@@ -446,8 +446,8 @@ _bug(
     "executor.py",
     EXECUTOR,
     "a lost race for a place asks for a host all the same",
-    "        if resource is not None:\n            self._calls.create(resource)",
-    "        assert resource is not None\n        self._calls.create(resource)",
+    "        if resource is None:\n            return\n        if within",
+    "        assert resource is not None\n        if within",
 )
 _bug(
     "provider_calls.py",
@@ -735,8 +735,8 @@ _bug(
     "leases.py",
     LEASES,
     "a request wakes nobody",
-    "        self._held[lease.id] = None\n        self._wake()\n        return lease",
-    "        self._held[lease.id] = None\n        return lease",
+    "        self._held[lease.id] = _Hold()\n        self._wake()\n        return lease",
+    "        self._held[lease.id] = _Hold()\n        return lease",
 )
 _bug(
     "leases.py",
@@ -859,8 +859,8 @@ _bug(
     "store/memory.py",
     MEMORY,
     "a stale blueprint is changed",
-    "self._blueprints.get(seen.name)\n        if seen.version != (0 if",
-    "self._blueprints.get(seen.name)\n        if seen.version > (0 if",
+    "if seen.version != self._version_of(seen.name):",
+    "if seen.version > self._version_of(seen.name):",
 )
 _bug(
     "store/memory.py",
@@ -869,27 +869,27 @@ _bug(
     "        self._unlock(lease.locks)\n",
 )
 _bug(
-    "store/sql.py",
+    "store/statements.py",
     SQL,
     "a stale row is moved",
     "same = (table.c.id == number) & (table.c.version == version)",
     "same = table.c.id == number",
 )
 _bug(
-    "store/sql.py",
+    "store/statements.py",
     SQL,
     "a stale blueprint is changed",
-    "same = (blueprints.c.name == row.name) & (blueprints.c.version == version)",
+    "same = (blueprints.c.name == row.name) & (blueprints.c.version == seen.version)",
     "same = blueprints.c.name == row.name",
 )
 _bug(
     "store/sql.py",
     SQL,
     "a leased resource is released",
-    "            if event is ResourceEvent.RELEASE and _is_leased(connection, seen.id):\n                return None\n",
+    "            if event is ResourceEvent.RELEASE and is_leased(connection, seen.id):\n                return None\n",
 )
 _bug(
-    "store/sql.py",
+    "store/statements.py",
     SQL,
     "a resource is released before its ended lease is vacated",
     "if status not in (LeaseStatus.PENDING, LeaseStatus.DESTROYED)",
@@ -899,7 +899,7 @@ _bug(
     "store/sql.py",
     SQL,
     "a destroyed resource keeps its place",
-    "            if status is ResourceStatus.DESTROYED:\n                _unlock(connection, seen.locks)\n",
+    "            if status is ResourceStatus.DESTROYED:\n                unlock(connection, seen.locks)\n",
 )
 _bug(
     "store/sql.py",
@@ -912,14 +912,14 @@ _bug(
     "store/sql.py",
     SQL_FAULTS,
     "a request that is run again makes two leases",
-    "_find_requested(connection, wanted) if begun else None",
+    "find_requested(connection, wanted) if begun else None",
     "None",
 )
 _bug(
     "store/sql.py",
     SQL,
     "an ended lease is renewed",
-    "living = leases.c.id.in_(numbers) & leases.c.status.in_(_LIVING_LEASES)",
+    "living = leases.c.id.in_(numbers) & leases.c.status.in_(LIVING)",
     "living = leases.c.id.in_(numbers)",
 )
 _bug(

@@ -253,13 +253,13 @@ _bug(
     "store/sql.py",
     SQL,
     "a claim made before a host was disabled succeeds",
-    "            _outdate(connection, row.name)\n",
+    "            outdate(connection, row.name)\n",
 )
 _bug(
-    "store/sql.py",
+    "store/statements.py",
     SQL,
     "a stale change of a host is made",
-    "(hosts.c.name == row.name) & (hosts.c.version == version)",
+    "(hosts.c.name == row.name) & (hosts.c.version == seen.version)",
     "(hosts.c.name == row.name)",
 )
 _bug(

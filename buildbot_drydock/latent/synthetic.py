@@ -303,7 +303,7 @@ class SyntheticPoolFields(PricedFields):
             yield Conflict(
                 ("max_hourly_cost", "hourly_price"),
                 f"one host at {self.hourly_price:g} costs more than {most:g} an hour",
-                f"raise max_hourly_cost to {self.hourly_price:g} or more",
+                f"raise max_hourly_cost to {self.hourly_price:g} or more, or lower hourly_price",
             )
 
     def script(self) -> Script:

@@ -92,9 +92,8 @@ class Survey:
         return self._listed.get(resource.blueprint, {}).get(resource.host)
 
     def takes_leases(self, resource: Resource) -> bool:
-        """Tell whether a resource may be offered: it is neither held back nor out of service, nor
-        about to end."""
-        if self.has_notice(resource) or self.held_back(resource):
+        """Tell whether a resource may be offered: it is neither held back nor out of service."""
+        if self.held_back(resource):
             return False
         if resource.blueprint not in self._listed:
             return True

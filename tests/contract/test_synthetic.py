@@ -24,7 +24,7 @@ from buildbot_drydock.latent.synthetic import (
     SyntheticPool,
     SyntheticProvider,
 )
-from buildbot_drydock.model import Health
+from buildbot_drydock.model import Health, Notice
 from buildbot_drydock.testing.host_contract import FilesContract, TagsContract
 from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
 
@@ -185,6 +185,54 @@ class TestScript(SynchronousTestCase):
         self.clock.advance(60)
         self.assertEqual(self.listed(provider), [])
 
+    def test_before_that_its_end_is_announced(self) -> None:
+        provider = self.given(lifetime_seconds=60, notice_seconds=20)
+        self.done(provider.create("a", HostSpec()))
+        self.clock.advance(39)
+        (host,) = self.done(provider.inventory())
+        self.assertIsNone(host.notice)
+        self.clock.advance(1)
+        (host,) = self.done(provider.inventory())
+        self.assertEqual(host.notice, Notice(reason="the script lets it end", ends_at=60.0))
+        self.clock.advance(20)
+        self.assertEqual(self.listed(provider), [])
+
+    def test_an_end_can_be_announced_behind_the_back(self) -> None:
+        provider = self.given()
+        for token in ("a", "b"):
+            self.done(provider.create(token, HostSpec()))
+        self.cloud.give_notice("a", "interrupted", seconds=120)
+        self.cloud.give_notice("b", "it may be interrupted")
+        notices = [each.notice for each in self.done(provider.inventory())]
+        expected = [
+            Notice(reason="interrupted", ends_at=120.0),
+            Notice(reason="it may be interrupted"),
+        ]
+        self.assertEqual(notices, expected)
+        self.clock.advance(120)
+        self.assertEqual([each.token for each in self.done(provider.inventory())], ["b"])
+
+    def test_a_host_that_is_destroyed_is_not_announced_to_end(self) -> None:
+        provider = self.given(teardown_seconds=60)
+        self.done(provider.create("a", HostSpec()))
+        self.cloud.give_notice("a", "interrupted", seconds=120)
+        self.done(provider.destroy("a"))
+        self.cloud.give_notice("a", "interrupted again", seconds=120)
+        (host,) = self.done(provider.inventory())
+        self.assertIsNone(host.notice)
+        self.clock.advance(60)
+        self.assertEqual(self.listed(provider), [])
+
+    def test_hosts_cost_what_the_script_says_until_they_are_repriced(self) -> None:
+        provider = self.given(hourly_price=0.5)
+        self.assertEqual(provider.expected_price(), 0.5)
+        self.done(provider.create("a", HostSpec()))
+        self.done(provider.create("b", HostSpec()))
+        self.cloud.reprice("b", 0.25)
+        listing = self.done(provider.inventory())
+        self.assertEqual([each.hourly_price for each in listing], [0.5, 0.25])
+        self.assertIsNone(self.given().expected_price())
+
     def test_a_destroyed_host_is_listed_and_takes_room_until_it_is_gone(self) -> None:
         provider = self.given(teardown_seconds=5, capacity=1)
         self.done(provider.create("a", HostSpec()))
@@ -295,6 +343,30 @@ class TestSyntheticPool(SynchronousTestCase):
                 self.successResultOf(call)
             else:
                 self.failureResultOf(call, error)
+
+    def test_notice_and_price_are_part_of_it(self) -> None:
+        fields = {"lifetime_seconds": 60, "notice_seconds": 30, "hourly_price": 0.5}
+        provider = self.provider(SyntheticPool("linux", max_hourly_cost=1, **fields), "here")
+        self.successResultOf(Deferred.fromCoroutine(provider.create("a", HostSpec())))
+        self.clock.advance(30)
+        (host,) = self.successResultOf(Deferred.fromCoroutine(provider.inventory()))
+        self.assertEqual((host.ends_at, host.hourly_price), (60.0, 0.5))
+        self.assertEqual(provider.expected_price(), 0.5)
+
+    def test_what_makes_no_sense_is_said(self) -> None:
+        for fields, names, words in (
+            ({"notice_seconds": 30}, ("notice_seconds", "lifetime_seconds"), "never vanish"),
+            ({"max_hourly_cost": 2}, ("max_hourly_cost", "hourly_price"), "nobody knows"),
+            (
+                {"max_hourly_cost": 2, "hourly_price": 2.5},
+                ("max_hourly_cost", "hourly_price"),
+                "one host at 2.5 costs more than 2 an hour",
+            ),
+        ):
+            (problem,) = SyntheticPool("linux", **fields).problems
+            self.assertEqual(problem.field, names[0])
+            for word in (*names, words):
+                self.assertIn(word, f"{problem.field} {problem.message} {problem.remedy}")
 
     def test_its_hosts_are_still_there_when_a_reconfig_has_changed_it(self) -> None:
         before = self.provider(SyntheticPool("linux"), "here")

@@ -20,8 +20,12 @@ class NoticeCase(Case):
 
     async def log_in(self, name: str = "") -> None:
         """Let the worker connect that waits for it: Buildbot takes any of the two."""
-        names = [each for each in NAMES if hooks.awaits_connection(self.worker(each))]
+        names = [each for each in NAMES if self.awaits_connection(each)]
         await super().log_in(*names)
+
+    def awaits_connection(self, name: str) -> bool:
+        worker = self.master.workers.workers.get(name)
+        return worker is not None and hooks.awaits_connection(worker)
 
     async def log_out(self, name: str = "") -> None:
         for each in [name] if name else list(self.remotes):
@@ -69,6 +73,7 @@ class WarningTests(NoticeCase):
     async def test_after_its_build_a_worker_gives_its_host_back_and_serves_again_elsewhere(
         self,
     ) -> None:
+        self.pool["size"] = 1
         await self.start()
         number = await self.start_building()
         token = await self.interrupt()
@@ -92,6 +97,22 @@ class WarningTests(NoticeCase):
         first, second = await self.leases()
         self.assertEqual((first.resource, second.resource), (1, 2))
         await self.finish(SUCCESS)
+        await self.log_in()
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [SUCCESS, SUCCESS])
+        await self.stop()
+
+    async def test_nor_one_of_another_builder_that_it_could_run_at_the_same_time(self) -> None:
+        self.builders = ["tests", "docs"]
+        self.blueprint["limit"] = 1
+        self.pool |= {"size": 1, "max_builds": 2}
+        await self.start()
+        await self.start_building()
+        await self.interrupt()
+        await self.request_build("docs")
+        self.assertEqual(await self.results(), [None], "the other build waits")
+        await self.finish(SUCCESS)
+        await self.advance(1)
         await self.log_in()
         await self.finish(SUCCESS)
         self.assertEqual(await self.results(), [SUCCESS, SUCCESS])

@@ -136,6 +136,16 @@ class TestReclaiming(PlannerTestCase):
         self.assertEqual(released, [1, 2])
         self.assert_reasons(given, 3, over(2.0))
 
+    def test_no_more_leases_are_promised_money_than_it_is_enough_for(self) -> None:
+        """It takes two that are so cheap to pay for another one."""
+        given = world(
+            linux(choices=BOTH),
+            resources=[self.old(n, 0.5) for n in (1, 2, 3, 4)],
+            leases=[lease(n, requires=NEW) for n in (1, 2, 3)],
+        )
+        self.assertEqual(len(self.planned(given, SettleResource)), 2)
+        self.assert_reasons(given, 3, over(2.0))
+
     def test_none_is_reclaimed_in_vain(self) -> None:
         """The idle one's money would not be enough."""
         busy, idle = self.old(1, 1.8), self.old(2, 0.2)
