@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import EXECUTOR, LEASES, MEMORY, SQL, STORMS, Bug
+from planted_bugs import EXECUTOR, LEASES, MEMORY, SQL, Bug
 
 NOTICE = ("tests/unit/test_planner_notice.py",)
 BUDGET = ("tests/unit/test_planner_budget.py",)
@@ -252,7 +252,7 @@ _bug(
 )
 _bug(
     "executor.py",
-    STORMS,
+    EXECUTOR,
     "two masters spend the same money",
     "            within=within,\n",
 )
