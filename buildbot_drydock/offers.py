@@ -199,8 +199,10 @@ class Offers:
         booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
         if no_launch(blueprint, booting=booting, now=self._world.now) is not None:
             return slots
-        affordable = launches_left(blueprint, hourly_spending(blueprint, living))
-        room = int(min(max(0, blueprint.limit - len(living)), affordable))
+        room = max(0, blueprint.limit - len(living))
+        if blueprint.max_hourly_cost is not None:
+            spent = hourly_spending(blueprint, living)
+            room = int(min(room, launches_left(blueprint, spent)))
         if blueprint.hosts is None:
             return slots + room * blueprint.leases_per_resource
         return slots + sum(host.slots for host in self._unused(blueprint, requires)[:room])

@@ -240,8 +240,8 @@ _bug(
     "offers.py",
     BUDGET,
     "builds are promised hosts that there is no money for",
-    "min(max(0, blueprint.limit - len(living)), affordable)",
-    "max(0, blueprint.limit - len(living))",
+    "int(min(room, launches_left(blueprint, spent)))",
+    "int(min(room, 1_000_000))",
 )
 _bug(
     "executor.py",

@@ -19,6 +19,8 @@ from buildbot_drydock.service import DrydockService
 from tests.integration.masters import DrydockMasterTestCase
 from tests.integration.test_worker_process import configuration
 
+NAMES = ("linux-001", "linux-002")
+
 
 class OverriddenMethodTests(SynchronousTestCase):
     def test_what_the_worker_overrides_is_what_buildbot_calls(self) -> None:
@@ -113,6 +115,22 @@ class MasterHookTests(DrydockMasterTestCase):
 
 
 class WorkerHookTests(DrydockMasterTestCase):
+    async def test_what_the_builds_of_a_worker_are_told_is_seen_at_once(self) -> None:
+        self.builders = ["tests", "docs"]
+        self.pool["size"] = 2
+        await self.start()
+        await self.request_build()
+        (busy,) = [each for each in map(self.worker, NAMES) if each.building]
+        (idle,) = [each for each in map(self.worker, NAMES) if not each.building]
+        await hooks.tell_builds(busy, "told", "the busy one")
+        await hooks.tell_builds(idle, "also_told", "the idle one")
+        properties = await self.master.data.get(("builds", 1, "properties"))
+        self.assertEqual(properties["told"], ("the busy one", "Drydock"))
+        self.assertNotIn("also_told", properties)
+        await self.log_in(busy.name)
+        await self.finish(SUCCESS)
+        await self.stop()
+
     async def test_the_questions_about_a_worker_follow_its_life(self) -> None:
         await self.start()
         worker = self.worker()
