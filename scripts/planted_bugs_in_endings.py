@@ -8,6 +8,10 @@ NOTICE = ("tests/unit/test_planner_notice.py",)
 BUDGET = ("tests/unit/test_planner_budget.py",)
 COSTS = ("tests/unit/test_costs.py",)
 WORKERS = ("tests/integration/test_notice.py",)
+NEXT_START = (
+    "tests/integration/test_worker.py::ConnectionTests"
+    "::test_nor_does_it_stop_the_next_start_of_a_worker_without_idle_time",
+)
 EVENTS = ("tests/unit/test_events.py",)
 
 BUGS: list[Bug] = []
@@ -159,6 +163,13 @@ _bug(
     "a notice ends the build",
     "        if not (at_work or hooks",
     "        if not (hooks",
+)
+
+_bug(
+    "latent/worker.py",
+    NEXT_START,
+    "a worker that is stopped twice stops its next start",
+    "        if self._leaving:\n            return\n",
 )
 
 # --- money ---------------------------------------------------------------------------------------

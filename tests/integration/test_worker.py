@@ -414,6 +414,18 @@ class ConnectionTests(Case):
         self.assertEqual(await self.results(), [RETRY, SUCCESS])
         await self.stop()
 
+    async def test_nor_does_it_stop_the_next_start_of_a_worker_without_idle_time(self) -> None:
+        self.pool["build_wait_timeout"] = 0
+        await self.start()
+        await self.start_building()
+        (machine,) = self.cloud.hosts()
+        self.cloud.lose(machine.token)
+        await self.advance(61)
+        await self.log_in()
+        await self.finish(SUCCESS)
+        self.assertEqual(await self.results(), [RETRY, SUCCESS])
+        await self.stop()
+
     async def test_a_process_of_an_earlier_lease_cannot_log_in(self) -> None:
         await self.start()
         first = await self.lease(await self.start_idling())
