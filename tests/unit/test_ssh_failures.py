@@ -13,6 +13,7 @@ import asyncssh
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock.errors import HostUnreachable
+from buildbot_drydock.remote.shell.failures import failed
 from buildbot_drydock.remote.ssh import failures
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.exchange import _signal_number
@@ -76,10 +77,10 @@ class TranslationTests(SynchronousTestCase):
             (b"python3: not found", "installed"),
         ]
         for said, remedy in table:
-            told = str(failures.failed(ACCESS, "make a directory", said))
+            told = str(failed(ACCESS.shown, "make a directory", said))
             self.assertIn("cannot make a directory on bb@build1:2222: " + said.decode(), told)
             self.assertIn(remedy, told)
-        told = str(failures.failed(ACCESS, "make a directory", b""))
+        told = str(failed(ACCESS.shown, "make a directory", b""))
         self.assertEqual(told, "cannot make a directory on bb@build1:2222: nothing")
 
     def test_a_refused_login_names_user_and_keys(self) -> None:

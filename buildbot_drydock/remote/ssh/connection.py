@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar
 from twisted.internet.defer import Deferred
 
 from buildbot_drydock.errors import HostUnreachable
+from buildbot_drydock.remote.shell.exchange import Answer, Request
 from buildbot_drydock.remote.ssh import failures
 from buildbot_drydock.remote.ssh.access import Access
-from buildbot_drydock.remote.ssh.exchange import Answer, Request, exchange
+from buildbot_drydock.remote.ssh.exchange import exchange
 from buildbot_drydock.remote.ssh.library import asyncssh
 from buildbot_drydock.remote.ssh.login import key_types, known_hosts, load_keys, trusted_keys
 from buildbot_drydock.remote.ssh.loop import SSHLoop
@@ -44,6 +45,11 @@ class Connection:
         self._fingerprint = ""
 
     @property
+    def shown(self) -> str:
+        """Return what a message calls the machine."""
+        return self.access.shown
+
+    @property
     def is_open(self) -> bool:
         """Tell whether there is a connection, as far as is known."""
         return self._open is not None
@@ -63,6 +69,10 @@ class Connection:
         Raises ``HostUnreachable`` and ``CommandTimedOut``.
         """
         return self._loop.call(self._exchange, request)
+
+    def did_not_run(self, exit_code: int, said: bytes) -> HostUnreachable:
+        """Return the error for a script that the login shell did not run."""
+        return failures.shell_did_not_run(self.access, exit_code, said)
 
     def forward(self, port: int, to_host: str, to_port: int) -> Deferred[int]:
         """Let the machine's own *port* lead to an address as seen from here; return the port.

@@ -4,46 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from buildbot_drydock.errors import CommandTimedOut
 from buildbot_drydock.interfaces import Completed
+from buildbot_drydock.remote.shell.exchange import Answer, Request
+from buildbot_drydock.remote.shell.scripts import END_GROUP, READY, command_line, given
 from buildbot_drydock.remote.ssh.access import Access
-from buildbot_drydock.remote.ssh.failures import connection_lost, no_session, shell_did_not_run
+from buildbot_drydock.remote.ssh.failures import connection_lost, no_session
 from buildbot_drydock.remote.ssh.library import asyncssh
-from buildbot_drydock.remote.ssh.scripts import END_GROUP, READY, command_line, given
 
 _SHOWN_BYTES: Final = 500  # of the last output, in an error
 _ENDING_SECONDS: Final = 5.0  # how long a killed command may take to end
 UNNAMED_SIGNAL: Final = 255  # SSH has names for a few signals only
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A script to be run.
-
-    *farewell* is what the script is sent to end what it has started, when the call is cancelled or
-    runs into a limit.
-    """
-
-    shown: str  # for messages
-    line: str  # for the login shell
-    content: bytes  # for the script's standard input
-    timeout: float  # seconds
-    idle_timeout: float | None = None
-    farewell: bytes = b""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """How a script ended. What it wrote before it was ready is complaints, or a login's noise."""
-
-    ready: bool
-    completed: Completed
-    complaint: bytes
 
 
 async def exchange(
@@ -55,7 +29,7 @@ async def exchange(
     """
     session = _Exchange(connection, access, request)
     opening = asyncio.ensure_future(
-        connection.create_session(lambda: session, request.line, encoding=None)
+        connection.create_session(lambda: session, command_line(request.script), encoding=None)
     )
     # Not cancelled with the call: a channel that opens later has to be closed again.
     opening.add_done_callback(session.opened)
@@ -220,12 +194,6 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
             ),
             complaint=b"".join([self._err.before, *self._err.after]) or self._out.before,
         )
-
-
-def require_shell(access: Access, answer: Answer, known: Callable[[int], bool]) -> None:
-    """Raise ``HostUnreachable`` if the script never ran, as its exit code is not one of its own."""
-    if not answer.ready and not known(answer.completed.exit_code):
-        raise shell_did_not_run(access, answer.completed.exit_code, answer.complaint)
 
 
 async def _at_most(seconds: float, event: asyncio.Event) -> None:

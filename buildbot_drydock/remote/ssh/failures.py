@@ -8,7 +8,8 @@ import re
 import socket
 from typing import Final
 
-from buildbot_drydock.errors import HostError, HostUnreachable
+from buildbot_drydock.errors import HostUnreachable
+from buildbot_drydock.remote.shell.failures import remedy_for, said_text
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.library import asyncssh
 
@@ -19,9 +20,8 @@ VERIFYING: Final = "verifying its host key"
 LOGGING_IN: Final = "logging in"
 OPENING: Final = "opening a session"
 CONNECTED: Final = "connected"
-WORKING: Final = "entering its directory"
 
-_SHOWN: Final = 500  # characters of what a machine said, in an error
+_SHOWN: Final = 500  # characters of what a server said, in an error
 
 _NETWORK_REMEDIES: Final = {
     errno.ECONNREFUSED: "see whether its SSH server runs, and on which port",
@@ -31,19 +31,6 @@ _NETWORK_REMEDIES: Final = {
     errno.ECONNRESET: "see the log of its SSH server",
 }
 
-# What programs on a machine say, and what a person can do about it.
-_REMEDIES: Final = (
-    (r"No space left on device|Disk quota exceeded", "free some space there"),
-    (r"Read-only file system", "mount it writable, and look for the disk error before"),
-    (
-        r"[Cc]annot fork|Resource temporarily unavailable|fork: retry|Cannot allocate memory",
-        "its process table or memory is full: end processes there, or raise the user's limit",
-    ),
-    (r"Permission denied|Operation not permitted", "let the user have it, or name another user"),
-    (r"not found|No such file or directory", "see whether it is installed there, or was removed"),
-    (r"Input/output error", "look for a failing disk"),
-    (r"Stale file handle", "mount the file server's directory there anew"),
-)
 _LOCKED: Final = re.compile(r"locked|expired|not available|disabled", re.IGNORECASE)
 
 
@@ -162,25 +149,16 @@ def no_session(access: Access, error: BaseException) -> HostUnreachable:
 
 def shell_did_not_run(access: Access, exit_code: int | None, said: bytes) -> HostUnreachable:
     """Say that the login shell did not run what it was given."""
-    text = _text(said)
+    text = said_text(said)
     if _LOCKED.search(text):
         remedy = f"unlock the account, or give {access.user} a shell such as /bin/sh"
     else:
-        remedy = _remedy(text) or (
+        remedy = remedy_for(text) or (
             f"see what happens on 'ssh {access.shown} true': the account may have no shell, "
             "or a forced command"
         )
     return unreachable(
         access, OPENING, f"its login shell ended with {exit_code}, saying: {text}", remedy
-    )
-
-
-def failed(access: Access, doing: str, said: bytes) -> HostError:
-    """Translate what a program on the machine said as it failed."""
-    text = _text(said)
-    remedy = _remedy(text)
-    return HostError(
-        f"cannot {doing} on {access.shown}: {text}" + (f"; {remedy}" if remedy else "")
     )
 
 
@@ -210,11 +188,3 @@ def _entry(access: Access) -> str:
 
 def _said(error: BaseException | None) -> str:
     return str(error) or type(error).__name__
-
-
-def _text(said: bytes) -> str:
-    return said.decode(errors="replace").strip()[-_SHOWN:] or "nothing"
-
-
-def _remedy(text: str) -> str:
-    return next((remedy for pattern, remedy in _REMEDIES if re.search(pattern, text)), "")

@@ -1,4 +1,4 @@
-"""The scripts of a host over SSH, run by the shells that this machine has, without a server."""
+"""The scripts of a host, run by the shells that this machine has, without a server."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock.remote.processes import TAG_MARK
-from buildbot_drydock.remote.ssh import processes, scripts
-from buildbot_drydock.remote.ssh.scripts import READY, command_line, exports, given, quoted
+from buildbot_drydock.remote.shell import processes, scripts
+from buildbot_drydock.remote.shell.scripts import READY, command_line, exports, given, quoted
 
 SHELLS = [shell for shell in ("sh", "dash", "bash", "zsh", "fish", "tcsh") if shutil.which(shell)]
 
@@ -115,7 +115,7 @@ class QuotingTests(ScriptsCase):
     @for_all(st.lists(texts, max_size=5))
     def test_any_arguments_arrive_as_they_are(self, words: list[str]) -> None:
         # Not by hypothesis's setUp: it is called once for all examples.
-        script = scripts._BEGIN + "for each; do printf '%s\\0' \"$each\"; done"
+        script = scripts.BEGIN + "for each; do printf '%s\\0' \"$each\"; done"
         done = subprocess.run(
             ["sh", "-c", command_line(script)],
             input=given({"directory": "/"}, words),
@@ -127,7 +127,7 @@ class QuotingTests(ScriptsCase):
     @settings(max_examples=60)
     @for_all(st.dictionaries(st.from_regex(r"[A-Z][A-Z_]{5,9}", fullmatch=True), texts, max_size=4))
     def test_any_environment_arrives_as_it_is(self, environment: dict[str, str]) -> None:
-        script = scripts._BEGIN + 'eval "$drydock_environment"; exec env -0'
+        script = scripts.BEGIN + 'eval "$drydock_environment"; exec env -0'
         done = subprocess.run(
             ["sh", "-c", command_line(script)],
             input=given({"directory": "/", "environment": exports(environment)}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildbot_drydock.remote.ssh.scripts import _BEGIN, _ENTER
+from buildbot_drydock.remote.shell.scripts import BEGIN, ENTER
 
 # The environment ends each variable with a null character, so a mark is matched as a whole. A grep
 # that can't do that has to be given the variables as lines, process by process.
@@ -108,7 +108,7 @@ drydock_runs() {
 """
 
 RUNNING: Final = (
-    _BEGIN
+    BEGIN
     + _FIND
     + r"""
 if drydock_runs; then drydock_found=yes; else drydock_found=no; fi
@@ -160,7 +160,7 @@ drydock_lock() {
 # each mark, until no start can be under way any more. If the note finds no space on the disk, a start
 # is not likely to, either. A pause is a twentieth of a second, and a look takes its time as well.
 STOP: Final = (
-    _BEGIN
+    BEGIN
     + _FIND
     + _LOCK
     + r"""
@@ -223,8 +223,8 @@ drydock_ready
 # before it starts what nobody expects any more. The start is over when what was started bears its
 # mark: only then does it let go of the pipe that the script waits at.
 START: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + _FIND
     + _LOCK
     + r"""

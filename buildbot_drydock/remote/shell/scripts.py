@@ -67,14 +67,14 @@ def exports(environment: Mapping[str, str], without: Sequence[str] = ()) -> str:
     for name, value in environment.items():
         if not _NAME.fullmatch(name):
             raise ValueError(
-                f"the environment variable {name!r} can't be set over SSH: its name may have "
-                "letters, digits and '_' only"
+                f"the environment variable {name!r} can't be set: its name may have letters, "
+                "digits and '_' only"
             )
         words.append(f"{name}={quoted(value)}; export {name}")
     return "; ".join(words)
 
 
-_BEGIN: Final = r"""
+BEGIN: Final = r"""
 drydock_n='
 '
 IFS= read -r drydock_given || exit 96
@@ -98,7 +98,7 @@ case $drydock_directory in
 esac
 """
 
-_ENTER: Final = r"""
+ENTER: Final = r"""
 cd -- "$drydock_directory" 2>/dev/null ||
     drydock_fail 97 "the directory $drydock_directory is gone"
 """
@@ -146,8 +146,8 @@ drydock_watch() {
 """
 
 RUN: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + _TAKE_INPUT
     + r"""
 drydock_input=/dev/null
@@ -174,7 +174,7 @@ exec "$@"
 )
 
 MAKE_DIRECTORY: Final = (
-    _BEGIN
+    BEGIN
     + r"""
 LC_ALL=C
 export LC_ALL
@@ -184,8 +184,8 @@ drydock_ready
 )
 
 READ: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + r"""
 LC_ALL=C
 export LC_ALL
@@ -195,8 +195,8 @@ exec cat -- "$1"
 )
 
 WRITE: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + _TAKE_INPUT
     + r"""
 LC_ALL=C
@@ -216,8 +216,8 @@ drydock_ready
 )
 
 EXISTS: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + r"""
 if [ -e "$1" ] || [ -L "$1" ]; then drydock_found=yes; else drydock_found=no; fi
 drydock_ready
@@ -226,8 +226,8 @@ echo "$drydock_found"
 )
 
 REMOVE: Final = (
-    _BEGIN
-    + _ENTER
+    BEGIN
+    + ENTER
     + r"""
 LC_ALL=C
 export LC_ALL
@@ -247,7 +247,7 @@ drydock_ready
 )
 
 END_GROUP: Final = (
-    _BEGIN
+    BEGIN
     + r"""
 kill -s KILL -- "-$1" 2>/dev/null
 drydock_ready
