@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import socket
 import struct
@@ -19,6 +20,7 @@ from .faults import Fault, Faults
 from .inspector import Call, Inspector
 from .problems import EC2Error
 from .records import Instance
+from .systems_manager import SystemsManager
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -58,12 +60,18 @@ class Front:
     """The WSGI application of one server."""
 
     def __init__(
-        self, cloud: Cloud, faults: Faults, permissions: Permissions, inspector: Inspector
+        self,
+        cloud: Cloud,
+        faults: Faults,
+        permissions: Permissions,
+        inspector: Inspector,
+        systems_manager: SystemsManager,
     ) -> None:
         self._cloud = cloud
         self._faults = faults
         self._permissions = permissions
         self._inspector = inspector
+        self._systems_manager = systems_manager
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._closed = threading.Event()
 
@@ -110,7 +118,7 @@ class Front:
             self._permissions.check(call.action, call.access_key, service)
             if not fault.after_work:
                 _fail(fault)
-            answer, made = self._work(environ, service)
+            answer, made = self._work(environ, call, service)
             if fault.after_work:
                 for instance in made:
                     if fault.appear_after is not None:
@@ -123,8 +131,12 @@ class Front:
             return _error_answer(error, environ)
         return answer
 
-    def _work(self, environ: Environ, service: str) -> tuple[Answer, list[Instance]]:
+    def _work(self, environ: Environ, call: Call, service: str) -> tuple[Answer, list[Instance]]:
         """Let moto do the call; returns its answer and the instances the call made."""
+        own = self._systems_manager.answers(call.action) if service == "ssm" else None
+        if own is not None:
+            content = json.dumps(own(json.loads(call.body))).encode()
+            return ("200 OK", [("Content-Type", "application/x-amz-json-1.1")], content), []
         if service != "ec2":
             return self._ask_moto(environ), []
         with self._cloud.lock:

@@ -22,6 +22,7 @@ from .launching import Origin, Place, create
 from .metadata import metadata_of
 from .records import Instance
 from .spot import NO_CAPACITY, interrupt, recommend_rebalance, shut_down_from_inside
+from .systems_manager import SystemsManager
 
 REGION = "us-east-1"
 ACCESS_KEY = "AKIATESTTESTTESTTEST"
@@ -65,7 +66,10 @@ class EC2Server:
         self.permissions = Permissions()
         self.inspector = Inspector(self.cloud)
         self.url = ""
-        self._front = Front(self.cloud, self.faults, self.permissions, self.inspector)
+        self.systems_manager = SystemsManager(self.cloud)
+        self._front = Front(
+            self.cloud, self.faults, self.permissions, self.inspector, self.systems_manager
+        )
         self._http: Any = None
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -103,6 +107,7 @@ class EC2Server:
             self._http = None
         for thread in self._threads:
             thread.join(10)
+        self.systems_manager.kill_all()
         CLOUDS.pop(self.account, None)
 
     def __enter__(self) -> EC2Server:

@@ -130,15 +130,20 @@ class Account:
         return await self._made(call, lambda client: getattr(client, _method(operation))(**request))
 
     async def pages(
-        self, operation: str, request: Mapping[str, Any], *, about: str = ""
+        self, operation: str, request: Mapping[str, Any], *, about: str = "", service: str = "ec2"
     ) -> list[dict[str, Any]]:
         """Make a call for each page of a listing; return them all."""
-        call = Call(operation=operation, region=self.region, about=about)
+        call = Call(operation=operation, region=self.region, service=service, about=about)
 
         def listed(client: Any) -> list[dict[str, Any]]:
             return list(client.get_paginator(_method(operation)).paginate(**request))
 
         return await self._made(call, listed)
+
+    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function that takes a while, in a thread of those that make calls."""
+        answer: T = await deferToThreadPool(self._reactor, self._threads, function, *arguments)
+        return answer
 
     async def _made(self, call: Call, act: Callable[[Any], T]) -> T:
         self._pace.require(self._clock.seconds(), call)

@@ -29,7 +29,10 @@ _QUOTA: Final = {
     *("VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"),
     *("VolumeLimitExceeded", "NetworkInterfaceLimitExceeded"),
 }
-_ABSENT: Final = {"InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "InvalidInstanceID"}
+_ABSENT: Final = {
+    *("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "InvalidInstanceID"),
+    *("InvalidInstanceId", "InvocationDoesNotExist", "InvalidCommandId"),  # of SSM
+}
 _CREDENTIALS: Final = {
     *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "AuthFailure"),
     *("InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch"),

@@ -7,9 +7,14 @@ import signal
 from contextlib import suppress
 from typing import Any, Final
 
-from buildbot_drydock.errors import CommandTimedOut
 from buildbot_drydock.interfaces import Completed
-from buildbot_drydock.remote.shell.exchange import Answer, Request
+from buildbot_drydock.remote.shell.exchange import (
+    Answer,
+    Request,
+    idle_limit,
+    time_limit,
+    timed_out,
+)
 from buildbot_drydock.remote.shell.scripts import END_GROUP, READY, command_line, given
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssh.failures import connection_lost, no_session
@@ -80,7 +85,7 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
         self._timer = loop.call_later(
             request.timeout,
             self._run_into,
-            f"it took longer than {request.timeout:g} s (its timeout)",
+            time_limit(request),
         )
         self._idle_timer: asyncio.TimerHandle | None = None
         self._wait_for_output()
@@ -160,13 +165,8 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
         self._stop_timers()
         if self.answer.done():
             return
-        shown = self._last_output.decode(errors="replace").strip()
-        said = f"its last output was: {shown}" if shown else "it had written nothing"
         self.answer.set_exception(
-            CommandTimedOut(
-                f"the command {self._request.shown} on {self._access.shown} was ended, "
-                f"as {limit}; {said}"
-            )
+            timed_out(self._request, self._access.shown, limit, self._last_output)
         )
 
     def _wait_for_output(self) -> None:
@@ -176,7 +176,7 @@ class _Exchange(asyncssh.SSHClientSession[bytes]):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._idle_timer = asyncio.get_running_loop().call_later(
-            limit, self._run_into, f"it wrote nothing for {limit:g} s (its idle_timeout)"
+            limit, self._run_into, idle_limit(self._request)
         )
 
     def _stop_timers(self) -> None:
