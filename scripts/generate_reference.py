@@ -18,6 +18,7 @@ from buildbot_drydock.latent.ec2.fields import (
     ImageFields,
     LaunchTemplateFields,
     SpotFields,
+    SSMFields,
     SSMParameterFields,
     VolumeFields,
 )
@@ -66,6 +67,7 @@ OF_EC2 = (
         "One of the `volumes` of an `EC2Pool`, with `device` as its first argument.",
         VolumeFields,
     ),
+    ("SSM", "The `ssm` of an `EC2Pool` with `reach='ssm'`.", SSMFields),
     ("Spot", "The `spot` of an `EC2Pool`.", SpotFields),
 )
 

@@ -105,6 +105,13 @@ class SystemsManager:
         assert self.home is not None, "the test sets home"
         return self.home / instance_id
 
+    def booted_root(self, instance_id: str) -> Path:
+        """The root directory of an instance whose agent has registered itself."""
+        self.cloud.settle(wait=True)
+        with self._lock:
+            assert self._knows(self.cloud.get(instance_id))
+        return self.root(instance_id)
+
     def parameters(self) -> str:
         """All that was ever sent, as the history shows it."""
         return "\n".join(f"{each.comment}\n{each.text}" for each in self.commands)

@@ -13,11 +13,21 @@ from unittest import mock
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_drydock import SSH, EC2Pool, Image, LaunchTemplate, Spot, SSMParameter, Volume
+from buildbot_drydock import (
+    SSH,
+    SSM,
+    EC2Pool,
+    Image,
+    LaunchTemplate,
+    Spot,
+    SSMParameter,
+    Volume,
+)
 from buildbot_drydock.latent.ec2.fields import (
     ImageFields,
     LaunchTemplateFields,
     SpotFields,
+    SSMFields,
     SSMParameterFields,
     VolumeFields,
 )
@@ -64,7 +74,8 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "imdsv2": (True, "v2"),
     "metadata_hops": (0, 65, "1"),
     "associate_public_ip": ("yes", 1),
-    "reach": ("ssm", None),
+    "reach": ("nowhere", None),
+    "ssm": (SSM(user="admin"), SSM(), SSM(user="Admin"), "admin"),  # the first as reach is another
     "ssh": (SSH(), SSH(user="admin", port=0), SSH(user="admin", jump="gate"), "admin", None),
     "dead_man_hours": (0, -1, "12"),
     "prices": ({"m7i.large": "0.1"}, {"m5.large": 0.1}, 0.1),
@@ -93,9 +104,16 @@ OF_VALUES = (
             **{"encrypted": 1, "kms_key": "", "snapshot": "x"},
         },
     ),
+    (SSM, SSMFields, {"user": "admin"}, {"user": "the admin"}),
     (Spot, SpotFields, {}, {"max_price": 0, "on_demand_base": -1, "fallback": 1}),
 )
-PLACES = {Image: "image", SSMParameter: "image", LaunchTemplate: "launch_template", Spot: "spot"}
+PLACES = {
+    SSM: "ssm",
+    Image: "image",
+    SSMParameter: "image",
+    LaunchTemplate: "launch_template",
+    Spot: "spot",
+}
 
 
 @contextmanager

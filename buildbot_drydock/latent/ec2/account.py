@@ -87,12 +87,12 @@ class Pace:
 
 
 # Those of this process that are in use: blueprints share them.
-_paces: Final[WeakValueDictionary[tuple[int, Credentials], Pace]] = WeakValueDictionary()
+_paces: Final[WeakValueDictionary[tuple[int, Credentials, str], Pace]] = WeakValueDictionary()
 
 
-def shared_pace(clock: Clock, credentials: Credentials) -> Pace:
-    """Return the pace of an account and region, one for each reactor."""
-    return _paces.setdefault((id(clock), credentials), Pace())
+def shared_pace(clock: Clock, credentials: Credentials, service: str = "ec2") -> Pace:
+    """Return the pace of a service in an account and region, one for each reactor."""
+    return _paces.setdefault((id(clock), credentials, service), Pace())
 
 
 class Account:

@@ -73,6 +73,10 @@ class Spot(_Value):
     """That instances are spot instances: ``Spot(max_price=0.1)``."""
 
 
+class SSM(_Value):
+    """That instances are reached over AWS Systems Manager: ``SSM(user='admin')``."""
+
+
 def sequence(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
@@ -234,4 +238,17 @@ class SpotFields(Fields):
     fallback: bool = pydantic.Field(
         default=True,
         description="Whether an on-demand instance is launched if there is no spot capacity.",
+    )
+
+
+class SSMFields(Fields):
+    """The fields of ``SSM``."""
+
+    user: str = pydantic.Field(
+        pattern=r"^[a-z_][a-z0-9_.-]*$",
+        description="The account on the instances that workers run as, such as the one that the "
+        "image makes. Systems Manager itself is root there.",
+        json_schema_extra={
+            "remedy": "give user the image's own, such as 'admin' for Debian, 'ubuntu' or 'ec2-user'"
+        },
     )

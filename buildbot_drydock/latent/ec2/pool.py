@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from buildbot_drydock.errors import HostError, Misconfigured
 from buildbot_drydock.interfaces import Host as RemoteHost
@@ -13,7 +13,14 @@ from buildbot_drydock.latent import hosts_access
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.ec2 import userdata
 from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
-from buildbot_drydock.latent.ec2.fields import Image, LaunchTemplate, Spot, SSMParameter, Volume
+from buildbot_drydock.latent.ec2.fields import (
+    SSM,
+    Image,
+    LaunchTemplate,
+    Spot,
+    SSMParameter,
+    Volume,
+)
 from buildbot_drydock.latent.ec2.images import Images
 from buildbot_drydock.latent.ec2.keeping import Expectations, MakeKeeper, Report
 from buildbot_drydock.latent.ec2.keys import KeyPair, key_pair
@@ -28,8 +35,12 @@ from buildbot_drydock.latent.links import Link
 from buildbot_drydock.latent.problems import Problem
 from buildbot_drydock.latent.ssh_pool import address_and_port, keeper_rules, wanted_interpreter
 from buildbot_drydock.remote.ssh.access import Access
+from buildbot_drydock.remote.ssm.delivery import PLACE
 
-__all__ = ["EC2Pool", "Image", "LaunchTemplate", "SSMParameter", "Spot", "Volume"]
+if TYPE_CHECKING:
+    from buildbot_drydock.latent.ec2.account import Credentials
+
+__all__ = ["SSM", "EC2Pool", "Image", "LaunchTemplate", "SSMParameter", "Spot", "Volume"]
 
 _LIBRARIES: Final = ("boto3", "asyncssh")
 
@@ -60,6 +71,8 @@ class EC2Pool(Definition):
         return fields
 
     def provider(self, surroundings: Surroundings) -> EC2Provider:
+        if self.pool_fields.reach == "ssm":
+            return self.provider_with(surroundings, self.keepers_over_ssm(surroundings))
         # The libraries are there only where hosts are reached over SSH, or launched in EC2.
         from buildbot_drydock.remote.ssh.loop import SSHLoop
 
@@ -72,22 +85,26 @@ class EC2Pool(Definition):
         make_keeper = keepers_over_ssh(self.name, self.pool_fields, surroundings, loop)
         return self.provider_with(surroundings, make_keeper, stop_loop)
 
+    def keepers_over_ssm(self, surroundings: Surroundings, pauses: Any = None) -> MakeKeeper:
+        """Return what makes keepers over SSM, with other pauses if a test wants that."""
+        from buildbot_drydock.latent.ec2.ssm import keepers_over_ssm
+
+        fields = self.pool_fields
+        pool = Pool(installation=surroundings.installation, blueprint=self.name)
+        credentials = credentials_of(fields)
+        keys = Keys(self.name, surroundings.derive)
+        return keepers_over_ssm(fields, pool, credentials, surroundings, keys.ssm, pauses=pauses)
+
     def provider_with(
         self, surroundings: Surroundings, make_keeper: MakeKeeper, closing: Any = None
     ) -> EC2Provider:
         """Return the provider, with other keepers than those over SSH if a test wants that."""
-        from buildbot_drydock.latent.ec2.account import Account, Credentials, shared_pace
+        from buildbot_drydock.latent.ec2.account import Account, shared_pace
 
         fields = self.pool_fields
         clock = surroundings.reactor
         pool = Pool(installation=surroundings.installation, blueprint=self.name)
-        credentials = Credentials(
-            region=fields.region,
-            profile=fields.profile,
-            role_arn=fields.role_arn,
-            external_id=fields.external_id,
-            endpoint_url=fields.endpoint_url,
-        )
+        credentials = credentials_of(fields)
         account = Account(
             surroundings.reactor,
             surroundings.thread_pool,
@@ -113,7 +130,7 @@ class EC2Pool(Definition):
         )
         rules = Rules(
             pool=pool,
-            expected=Expectations(boot_timeout=fields.boot_timeout, reach=fields.reach),
+            expected=Expectations(boot_timeout=fields.boot_timeout, reach=fields.address_kind),
             sign_interval=fields.sign_interval,
             keep_build_directories=fields.keep_build_directories,
             prices=fields.prices,
@@ -132,7 +149,7 @@ class EC2Pool(Definition):
 
 
 class Keys:
-    """The SSH keys of a pool, which every master can tell without having them stored."""
+    """The keys of a pool, which every master can tell without having them stored."""
 
     def __init__(self, blueprint: str, derive: Callable[[str], bytes]) -> None:
         self._blueprint = blueprint
@@ -146,6 +163,22 @@ class Keys:
     def host(self, token: str) -> KeyPair:
         """What the instance of a token shows."""
         return key_pair(self._derive(f"ec2 host {self._blueprint} {token}"))
+
+    def ssm(self, token: str) -> str:
+        """What the instance of a token decrypts with what comes over Systems Manager."""
+        return self._derive(f"ec2 ssm {self._blueprint} {token}").hex()
+
+
+def credentials_of(fields: EC2PoolFields) -> Credentials:
+    from buildbot_drydock.latent.ec2.account import Credentials
+
+    return Credentials(
+        region=fields.region,
+        profile=fields.profile,
+        role_arn=fields.role_arn,
+        external_id=fields.external_id,
+        endpoint_url=fields.endpoint_url,
+    )
 
 
 def settings_of(fields: EC2PoolFields) -> Settings:
@@ -177,10 +210,12 @@ def user_data_of(fields: EC2PoolFields, pool: Pool, token: str, keys: Keys) -> s
             "REGION": fields.region,
         }
         parts.append(userdata.filled(fields.user_data, values))
-    parts.append(userdata.cloud_config(keys.host(token), (keys.login.public,)))
+    if fields.reach == "ssm":
+        parts.append(userdata.ssm_key(f"/{PLACE}", keys.ssm(token)))
+    else:
+        parts.append(userdata.cloud_config(keys.host(token), (keys.login.public,)))
     if fields.dead_man_hours is not None:
-        assert fields.ssh.user is not None
-        parts.append(userdata.watchdog(fields.ssh.user, fields.dead_man_hours))
+        parts.append(userdata.watchdog(fields.user, fields.dead_man_hours))
     text = userdata.user_data(parts)
     if len(text.encode()) > userdata.MOST_BYTES:
         raise Misconfigured(

@@ -13,12 +13,14 @@ from buildbot_drydock.latent.ec2.candidates import Candidate, candidates, market
 from buildbot_drydock.latent.ec2.fields import (
     AMI,
     ROOT_DEVICE,
+    SSM,
     Image,
     ImageFields,
     LaunchTemplate,
     LaunchTemplateFields,
     Spot,
     SpotFields,
+    SSMFields,
     SSMParameter,
     SSMParameterFields,
     Volume,
@@ -207,8 +209,20 @@ class EC2PoolFields(SSHPoolFields):
         default=None,
         description="Whether an instance gets a public address. None leaves it to the subnet.",
     )
-    reach: Literal["private", "public"] = pydantic.Field(
-        default="private", description="Which address the master connects to."
+    reach: Literal["private", "public", "ssm"] = pydantic.Field(
+        default="private",
+        description="How the master reaches an instance: over SSH at its private or public "
+        "address, or over AWS Systems Manager, which needs no open port.",
+    )
+    ssm: Annotated[SSMFields | None, pydantic.BeforeValidator(_made(SSM, SSMFields))] = (
+        pydantic.Field(
+            default=None,
+            description="With `reach='ssm'`: an `SSM` with the user that workers run as.",
+            json_schema_extra={
+                "values": "an SSM",
+                "remedy": "give ssm the image's user, such as SSM(user='admin')",
+            },
+        )
     )
     ssh: Annotated[SSHFields, pydantic.BeforeValidator(_made(SSH, SSHFields))] = pydantic.Field(
         default_factory=SSHFields,
@@ -315,7 +329,8 @@ class EC2PoolFields(SSHPoolFields):
             )
 
     def _conflicts_of_access(self) -> Iterator[Conflict]:
-        if self.ssh.user is None:
+        yield from self._conflicts_of_ssm()
+        if self.ssh.user is None and self.reach != "ssm":
             yield Conflict(
                 ("ssh",),
                 "nothing says whom to log in as",
@@ -337,6 +352,35 @@ class EC2PoolFields(SSHPoolFields):
         if self.external_id is not None and self.role_arn is None:
             yield Conflict(
                 ("external_id", "role_arn"), "there is no role", "give role_arn, or remove it"
+            )
+
+    def _conflicts_of_ssm(self) -> Iterator[Conflict]:
+        if self.reach != "ssm":
+            if self.ssm is not None:
+                yield Conflict(
+                    ("ssm", "reach"),
+                    f"reach is {self.reach!r}, so it is not used",
+                    "let reach be 'ssm', or remove ssm",
+                )
+            return
+        if self.ssm is None:
+            yield Conflict(
+                ("ssm", "reach"),
+                "nothing says whom workers run as",
+                "give ssm the image's user, such as SSM(user='admin')",
+            )
+        if self.ssh.tunnel_to is not None:
+            yield Conflict(
+                ("ssh", "reach"),
+                "there is no tunnel over SSM, so tunnel_to can't be used",
+                "let workers reach the master by themselves and remove tunnel_to, or let reach be "
+                "'private' or 'public'",
+            )
+        elif "ssh" in self.model_fields_set:
+            yield Conflict(
+                ("ssh", "reach"),
+                "instances that are reached over SSM are not logged in to",
+                "remove ssh, and give its user to ssm",
             )
 
     def _conflicts_of_user_data(self) -> Iterator[Conflict]:
@@ -372,6 +416,18 @@ class EC2PoolFields(SSHPoolFields):
                 )
         if len(self.tags) > _MOST_TAGS:
             yield Conflict(("tags",), f"there are {len(self.tags)}", f"give at most {_MOST_TAGS}")
+
+    @property
+    def user(self) -> str:
+        """Whom workers run as."""
+        user = self.ssh.user if self.ssm is None else self.ssm.user
+        assert user is not None
+        return user
+
+    @property
+    def address_kind(self) -> str:
+        """Which address an instance is told apart by."""
+        return "public" if self.reach == "public" else "private"
 
     @property
     def sign_interval(self) -> float | None:

@@ -62,6 +62,13 @@ watch() {{
 }}
 watch < /dev/null > /dev/null 2>&1 &
 """
+# At each boot again, before anything else.
+SSM_KEY: Final = """\
+#cloud-boothook
+#!/bin/sh
+umask 077
+mkdir -p {place} && echo {key} > {place}/key
+"""
 POWER_OFF: Final = "shutdown -h now || poweroff -f || halt -f -p"
 
 
@@ -108,6 +115,11 @@ def cloud_config(host_key: KeyPair, authorized_keys: tuple[str, ...]) -> str:
         *(f"  - {each}" for each in authorized_keys),
     ]
     return "\n".join(lines) + "\n"
+
+
+def ssm_key(place: str, key: str) -> str:
+    """Return the part that gives the instance the key of what comes over Systems Manager."""
+    return SSM_KEY.format(place=place, key=key)
 
 
 def user_data(parts: Iterator[str] | list[str]) -> str:

@@ -124,8 +124,9 @@ drydock_run() {
     drydock_watch >/dev/null 2>&1 </dev/null 3>&- &
     watch=$!
     {
-        openssl base64 -d <"$run/sealed" | drydock_crypt -d | gzip -dc 2>/dev/null
-        read -r ended <&3
+        if openssl base64 -d <"$run/sealed" | drydock_crypt -d | gzip -dc 2>/dev/null; then
+            read -r ended <&3
+        fi
     } | {
         (drydock_session) >"$run/out" 2>"$run/err" 3>&-
         echo $? >"$run/exit.new"
@@ -144,8 +145,7 @@ drydock_run() {
         mv -f "$run/reply" "$drydock_id.reply"
     rm -rf "$run"
 }
-find . -maxdepth 1 -type f -name '*.reply' -mmin +60 -exec rm -f {} +
-find . -maxdepth 1 -type d ! -name . -mmin +3000 -exec rm -rf {} +
+find . -maxdepth 1 \( -name '*.reply' -mmin +60 -o -type d ! -name . -mmin +3000 \) -exec rm -rf {} +
 run=run-$drydock_id
 if [ ! -e "$drydock_id.reply" ] && mkdir "$run" 2>/dev/null; then
     if [ -e "$drydock_id.reply" ]; then rmdir "$run"; else drydock_run; fi
