@@ -32,6 +32,8 @@ class Machine:
     started_at: float
     is_up: bool
     disk: str
+    price: float  # USD per hour
+    wanted_back_at: float | None  # when the farm takes it away
 
 
 class Farm:
@@ -65,10 +67,13 @@ class Farm:
 
     def _machine(self, path: Path) -> Machine:
         status = path.stat()
+        notice = path / "wanted-back-at"
         return Machine(
             name=path.name,
             serial=f"serial-{status.st_ino}",
             started_at=status.st_mtime,
             is_up=(path / "disk").is_dir(),
             disk=str(path / "disk"),
+            price=0.05,
+            wanted_back_at=float(notice.read_text()) if notice.exists() else None,
         )

@@ -1,4 +1,4 @@
-"""The provider that docs/adding-a-provider.md builds up, step by step."""
+"""The provider that docs/writing-a-provider.md builds up, step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pydantic
-from farm import Farm, FarmError, NoMachineLeft, NotAllowed
+from farm import Farm, FarmError, Machine, NoMachineLeft, NotAllowed
 from twisted.internet.threads import deferToThreadPool
 
 from buildbot_drydock.errors import Misconfigured, NoCapacity, RetryLater
@@ -33,6 +33,21 @@ def translated() -> Iterator[None]:
         raise RetryLater(str(error)) from error
 
 
+def observed(machine: Machine) -> Observed:
+    """Say what is known of a machine."""
+    is_wanted_back = machine.wanted_back_at is not None
+    return Observed(
+        token=machine.name,
+        health=Health.READY if machine.is_up else Health.STARTING,
+        identity=machine.serial,
+        created_at=machine.started_at,
+        address=machine.disk,
+        ends_at=machine.wanted_back_at,
+        end_reason="the farm wants it back" if is_wanted_back else "",
+        hourly_price=machine.price,
+    )
+
+
 class FarmProvider:
     """The machines of a farm."""
 
@@ -42,17 +57,7 @@ class FarmProvider:
         self._farm = farm
 
     async def inventory(self) -> Sequence[Observed]:
-        machines = await self._in_thread(self._farm.machines)
-        return [
-            Observed(
-                token=machine.name,
-                health=Health.READY if machine.is_up else Health.STARTING,
-                identity=machine.serial,
-                created_at=machine.started_at,
-                address=machine.disk,
-            )
-            for machine in machines
-        ]
+        return [observed(each) for each in await self._in_thread(self._farm.machines)]
 
     async def create(self, token: str, spec: HostSpec) -> None:
         await self._in_thread(self._farm.start, token)

@@ -39,6 +39,13 @@ class TestFarm(VacatesContract, TestCase):
         with self.assertRaises(NoCapacity):
             await self.provider.create("drydock-linux-3", HostSpec())
 
+    async def test_a_machine_that_the_farm_wants_back_says_when(self) -> None:
+        await self.provider.create(self.token, HostSpec())
+        (self.path / self.token / "wanted-back-at").write_text("1800000000")
+        (observed,) = await self.provider.inventory()
+        self.assertEqual(observed.ends_at, 1_800_000_000.0)
+        self.assertEqual(observed.end_reason, "the farm wants it back")
+
     async def test_a_path_without_a_farm_is_misconfigured(self) -> None:
         nowhere = self.provider_of(FarmPool("farm", path=str(self.path.absolute() / "nowhere")))
         with self.assertRaises(Misconfigured):

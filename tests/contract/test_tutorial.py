@@ -5,13 +5,26 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_drydock.errors import (
+    HostError,
+    Misconfigured,
+    NoCapacity,
+    RequestRejected,
+    RetryLater,
+)
+from buildbot_drydock.latent import ec2
+from buildbot_drydock.model import Observed
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 EXAMPLES = DOCS / "examples"
-TUTORIAL = DOCS / "adding-a-provider.md"
+TUTORIAL = DOCS / "writing-a-provider.md"
+assert ec2.__file__ is not None
+REAL_ONE = Path(ec2.__file__).parent
 _BLOCK = re.compile(r"<!-- from examples/(\S+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -44,6 +57,20 @@ class TutorialTests(SynchronousTestCase):
             [each for each in unshown if not each.startswith(("import ", "from ", '"""', "T = "))],
             [],
         )
+
+    def test_it_names_each_module_of_the_real_one_and_no_other(self) -> None:
+        table = TUTORIAL.read_text("utf-8").partition("## 9. ")[2]
+        rows = [line for line in table.splitlines() if line.startswith("| `")]
+        named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+        there = {path.stem for path in REAL_ONE.glob("*.py")} - {"__init__"}
+        self.assertEqual(named, there)
+
+    def test_it_names_each_field_of_what_is_observed_and_each_error(self) -> None:
+        text = TUTORIAL.read_text("utf-8")
+        for field in fields(Observed):
+            self.assertRegex(text, rf"\n\| .*`{field.name}`.* \|")
+        for error in (RetryLater, NoCapacity, Misconfigured, RequestRejected, HostError):
+            self.assertIn(f"`{error.__name__}", text)
 
 
 def _layout_apart(code: str) -> str:
