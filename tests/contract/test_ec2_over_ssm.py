@@ -179,3 +179,44 @@ class TestComingUpOverSSM(OverSSM):
         await self.until(provider, lambda found: errors() == {"Throttling": 1})
         await provider.create("drydock-2", HostSpec(place=1))
         self.assertEqual(len(self.mine()), 2)
+
+    async def test_an_instance_whose_agent_falls_silent_is_noticed_without_asking_it(self) -> None:
+        self.patch(ssm, "WATCH_SECONDS", 0.05)
+        provider = self.new_provider(lost_after=0.2)
+        for number in range(2):
+            await provider.create(f"drydock-{number}", HostSpec(place=number))
+        first, second = await self.until(
+            provider, lambda found: [each.health for each in found] == [Health.READY] * 2
+        )
+        self.server.inspector.forget_calls()
+        self.manager.offline.add(first.identity)
+        self.addCleanup(self.manager.offline.clear)
+        found = await self.until(
+            provider, lambda found: any(each.health is Health.FAILING for each in found)
+        )
+        health = {each.identity: each.health for each in found}
+        self.assertEqual(health, {first.identity: Health.FAILING, second.identity: Health.READY})
+        self.assertEqual(self.server.inspector.count_calls("SendCommand"), 0)
+        self.manager.offline.clear()
+        await self.until(
+            provider, lambda found: [each.health for each in found] == [Health.READY] * 2
+        )
+
+    async def test_idle_instances_are_asked_for_together_and_no_more_once_they_are_let_go(
+        self,
+    ) -> None:
+        self.patch(ssm, "WATCH_SECONDS", 0.05)
+        provider = self.new_provider()
+        for number in range(3):
+            await provider.create(f"drydock-{number}", HostSpec(place=number))
+        await self.until(
+            provider, lambda found: [each.health for each in found] == [Health.READY] * 3
+        )
+        self.server.inspector.forget_calls()
+        counted = self.server.inspector.count_calls
+        while counted("DescribeInstanceInformation") < 3:
+            await deferLater(reactor, _PAUSE)  # type: ignore[arg-type]
+        self.assertEqual(
+            self.server.inspector.calls_by_action().keys(), {"DescribeInstanceInformation"}
+        )
+        await provider.close()

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from dataclasses import replace
+from typing import Any, Final, TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from buildbot_drydock.errors import HostError, HostUnreachable
-from buildbot_drydock.interfaces import Clock, Host, ReactorTime
+from buildbot_drydock.interfaces import Host, ReactorTime
 from buildbot_drydock.latent.definition import Surroundings
 from buildbot_drydock.latent.ec2.account import Account, Credentials, shared_pace
 from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
@@ -38,6 +40,9 @@ PAGE_SIZE: Final = 50  # the most that DescribeInstanceInformation takes
 # One listing serves all who ask within that time, and for less those who are not in it.
 REMEMBERED_SECONDS: Final = 5.0
 FORGOTTEN_SECONDS = 1.0
+WATCH_SECONDS = 60.0  # between two listings while there are instances
+# How often each instance is looked at, if nothing else is asked for: it takes some calls.
+PROBE_SECONDS: Final = 900.0
 _ONLINE: Final = "Online"
 _HOME: Final = "."
 _REMEDY: Final = (
@@ -80,10 +85,19 @@ def _refused(failed: CallFailed) -> CallRefused:
     return CallRefused(refusal, str(failed), after=getattr(failed.error, "after", 0.0))
 
 
-class Registrations:
-    """Which instances of a pool SSM hears of: one listing for all of them, when somebody asks."""
+Lost: TypeAlias = Callable[[HostError], object]
 
-    def __init__(self, calls: SSMCalls, pool: Pool, clock: Clock) -> None:
+
+class Registrations:
+    """Which instances of a pool SSM hears of: one listing for all of them.
+
+    It is made when somebody asks, and now and then while any instance is watched, so that not each
+    of them has to be asked how it is.
+    """
+
+    log = Logger()
+
+    def __init__(self, calls: SSMCalls, pool: Pool, clock: ReactorTime) -> None:
         self._calls = calls
         self._pool = pool
         self._clock = clock
@@ -91,6 +105,8 @@ class Registrations:
         self._listed_at = float("-inf")
         self._listing: Deferred[None] | None = None
         self._waiting: list[Deferred[None]] = []
+        self._watched: dict[str, Lost] = {}  # by instance id
+        self._timer: Any = None
 
     async def require(self, number: str) -> None:
         """Raise ``HostUnreachable`` unless SSM hears of an instance."""
@@ -98,15 +114,47 @@ class Registrations:
         good_for = REMEMBERED_SECONDS if is_online else FORGOTTEN_SECONDS
         if self._clock.seconds() > self._listed_at + good_for:
             await self._listed()
+        if self._known.get(number) != _ONLINE:
+            raise self._not_online(number)
+
+    def watch(self, number: str, lost: Lost) -> None:
+        """Have *lost* called, once, when SSM does not hear of an instance any more."""
+        self._watched[number] = lost
+        if self._timer is None:
+            self._timer = self._clock.callLater(WATCH_SECONDS, self._look)
+
+    def forget(self, number: str) -> None:
+        """Watch an instance no more."""
+        self._watched.pop(number, None)
+        if not self._watched and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        looking = Deferred.fromCoroutine(self._look_at_all())
+        looking.addErrback(lambda failure: self.log.failure("watching instances", failure))
+
+    async def _look_at_all(self) -> None:
+        try:
+            await self._listed()
+        except HostUnreachable as error:  # then nothing is known of any of them
+            self.log.debug("no listing of SSM: {error}", error=error)
+        else:
+            for number in [each for each in self._watched if self._known.get(each) != _ONLINE]:
+                self._watched.pop(number)(self._not_online(number))
+        if self._watched and self._timer is None:
+            self._timer = self._clock.callLater(WATCH_SECONDS, self._look)
+
+    def _not_online(self, number: str) -> HostUnreachable:
         status = self._known.get(number, "")
-        if status != _ONLINE:
-            reason = f"its PingStatus is {status}" if status else "its agent has not registered"
-            raise HostUnreachable(
-                f"{number}: {CONNECTING}: {reason}; {_REMEDY}",
-                phase=CONNECTING,
-                reason=reason,
-                remedy=_REMEDY,
-            )
+        reason = f"its PingStatus is {status}" if status else "its agent has not registered"
+        return HostUnreachable(
+            f"{number}: {CONNECTING}: {reason}; {_REMEDY}",
+            phase=CONNECTING,
+            reason=reason,
+            remedy=_REMEDY,
+        )
 
     async def _listed(self) -> None:
         """Wait for the listing that is under way, or for a new one. It outlives who waits."""
@@ -130,12 +178,8 @@ class Registrations:
         try:
             pages = await self._calls.pages("DescribeInstanceInformation", request)
         except CallRefused as refused:
-            raise HostUnreachable(
-                f"{CONNECTING}: {refused}",
-                phase=CONNECTING,
-                reason=str(refused),
-                lasting=refused.refusal is Refusal.LASTING,
-            ) from refused
+            text = f"{CONNECTING}: {refused}"
+            raise HostUnreachable(text, phase=CONNECTING, reason=str(refused)) from refused
         self._known = {
             each["InstanceId"]: str(each.get("PingStatus"))
             for page in pages
@@ -152,6 +196,7 @@ class SSMLink:
         machine: SSMMachine,
         number: str,
         registrations: Registrations,
+        lost: Lost,
         *,
         directory: str,
         grace_seconds: float,
@@ -159,11 +204,13 @@ class SSMLink:
         self._machine = machine
         self._number = number
         self._registrations = registrations
+        self._lost = lost
         self._directory = directory
         self._grace_seconds = grace_seconds
 
     async def open(self) -> None:
         await self._registrations.require(self._number)
+        self._registrations.watch(self._number, self._lost)
 
     def host(self, directory: str, marks: Mapping[str, str]) -> Host:
         return self._host(directory or _HOME, marks)
@@ -175,7 +222,7 @@ class SSMLink:
         raise HostError(f"{self._number}: there are no tunnels over SSM; let reach be 'private'")
 
     async def close(self) -> None:
-        """Nothing is open."""
+        self._registrations.forget(self._number)
 
     def _host(self, directory: str, marks: Mapping[str, str]) -> ShellHost:
         return ShellHost(self._machine, directory, marks=marks, grace_seconds=self._grace_seconds)
@@ -205,6 +252,9 @@ def keepers_over_ssm(
     calls = SSMCalls(account)
     registrations = Registrations(calls, pool, clock)
     wanted = wanted_interpreter(fields)
+    rules = keeper_rules(fields, SSHFields(), surroundings.installation)
+    if "probe_interval" not in fields.model_fields_set:
+        rules = replace(rules, probe_interval=PROBE_SECONDS)
 
     async def find_interpreter(host: Host) -> str:
         return await interpreter(host, wanted)
@@ -218,6 +268,7 @@ def keepers_over_ssm(
                 SSMMachine(calls, instance, seal, user, lost=lost),
                 number,
                 registrations,
+                lost,
                 directory=fields.directory,
                 grace_seconds=fields.stop_grace,
             )
@@ -226,7 +277,7 @@ def keepers_over_ssm(
             number,
             address,
             dial,
-            keeper_rules(fields, SSHFields(), surroundings.installation),
+            rules,
             find_interpreter=find_interpreter,
             clock=clock,
             uniform=surroundings.uniform,

@@ -212,9 +212,9 @@ class Instance:
                 f"SSM does not know it ({refused})",
                 _AGENT_REMEDY + "; docs/ec2.md says more",
             )
-        lasting = refused.refusal is Refusal.LASTING
+        # Whatever is wrong with the master's credentials, the instance may be well: not lasting.
         text = f"{self.number}: {SENDING}: {refused}"
-        return HostUnreachable(text, phase=SENDING, reason=str(refused), lasting=lasting)
+        return HostUnreachable(text, phase=SENDING, reason=str(refused))
 
     def _unreachable(self, phase: str, reason: str, remedy: str) -> HostUnreachable:
         return HostUnreachable(
