@@ -96,7 +96,7 @@ class OverSSM(TestCase):
             uniform=lambda: 0.5,
             installation=self.installation,
         )
-        keepers = pool.keepers_over_ssm(surroundings, Pauses(first=_PAUSE))
+        keepers = pool.keepers_over_ssm(surroundings, Pauses(first=0.08))
         provider: EC2Provider = pool.provider_with(surroundings, keepers)
         self.addCleanup(lambda: Deferred.fromCoroutine(provider.close()))
         return provider

@@ -28,7 +28,7 @@ from buildbot_drydock.latent.ec2.ssm import SSMCalls
 from buildbot_drydock.remote.shell import scripts
 from buildbot_drydock.remote.shell.exchange import Request
 from buildbot_drydock.remote.shell.host import ShellHost
-from buildbot_drydock.remote.ssm import delivery
+from buildbot_drydock.remote.ssm import delivery, invocation
 from buildbot_drydock.remote.ssm.invocation import Instance, Pauses
 from buildbot_drydock.remote.ssm.machine import SSMMachine
 from buildbot_drydock.remote.ssm.sealing import Seal
@@ -92,7 +92,7 @@ class OnAnInstance(TestCase):
 
     def machine(self, passphrase: str = PASSPHRASE, user: str = "") -> SSMMachine:
         calls = SSMCalls(self.account)
-        instance = Instance(calls, self.number, clock=reactor, pauses=Pauses(first=0.02))
+        instance = Instance(calls, self.number, clock=reactor, pauses=Pauses(first=0.08))
         seal = Seal(passphrase, os.urandom)
         return SSMMachine(calls, instance, seal, user or getpass.getuser(), lost=self.lost.append)
 
@@ -220,6 +220,7 @@ class TestOnBadDays(OnAnInstance):
 
     async def test_throttling_and_failing_calls_are_made_again(self) -> None:
         self.patch(account, "FIRST_PAUSE_SECONDS", 0.05)
+        self.patch(invocation, "_UNKNOWN_PAUSE_SECONDS", 0.05)
         for fault in (faults.throttling(), faults.internal_error(), faults.connection_reset()):
             self.with_faults("SendCommand", fault, 1)
             self.with_faults("GetCommandInvocation", fault, 2)

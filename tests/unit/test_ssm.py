@@ -220,7 +220,7 @@ class DeliveryTests(SynchronousTestCase):
         parts = delivery.parts("A" * 100_000)
         self.assertEqual("".join(parts).replace("\n", ""), "A" * 100_000)
         texts = [delivery.store("f" * 32, n, part) for n, part in enumerate(parts)]
-        texts.append(delivery.run("f" * 32, 9, parts[0], "admin", self.LIMITS))
+        texts.append(delivery.run("f" * 32, parts[0], "admin", self.LIMITS))
         texts.append(delivery.more("f" * 32, 7))
         for text in texts:
             self.assertNotIn("{{", text)
@@ -228,7 +228,7 @@ class DeliveryTests(SynchronousTestCase):
             self.assertLess(len(text) + 3 * text.count("\n"), 60_000)
 
     def test_it_is_what_a_posix_shell_reads(self) -> None:
-        text = delivery.run("f" * 32, 9, "A", "admin", self.LIMITS)
+        text = delivery.run("f" * 32, "A", "admin", self.LIMITS)
         for shell in ("sh", "dash", "bash", "busybox"):
             if shutil.which(shell):
                 command = [shell, "sh", "-n"] if shell == "busybox" else [shell, "-n"]
@@ -245,7 +245,7 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(self.LIMITS.ticks(None), 0)
 
     def test_without_what_it_needs_it_says_so(self) -> None:
-        text = delivery.run("f" * 32, 9, "A", "admin", self.LIMITS)
+        text = delivery.run("f" * 32, "A", "admin", self.LIMITS)
         root = Path(self.mktemp())
         (root / delivery.PLACE).mkdir(parents=True)
         done = subprocess.run(["sh", "-c", text], cwd=root, capture_output=True, timeout=60)

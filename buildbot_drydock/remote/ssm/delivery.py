@@ -43,10 +43,12 @@ cd "$drydock_place" 2>/dev/null && [ -r key ] || {
     echo drydock-no-key
     exit 3
 }
-command -v openssl >/dev/null && command -v gzip >/dev/null && command -v setsid >/dev/null || {
-    echo drydock-no-tools
-    exit 3
-}
+for drydock_tool in openssl gzip base64 setsid; do
+    command -v "$drydock_tool" >/dev/null || {
+        echo drydock-no-tools
+        exit 3
+    }
+done
 """
 
 _STORE: Final = r"""
@@ -61,7 +63,11 @@ END
 _PRINT: Final = r"""
 drydock_print() {
     printf 'drydock-reply %s\n' $(wc -c <"$drydock_id.reply")
-    tail -c "+$drydock_from" "$drydock_id.reply" | head -c @MOST@
+    if [ "$drydock_from" = 1 ]; then
+        head -c @MOST@ "$drydock_id.reply"
+    else
+        tail -c "+$drydock_from" "$drydock_id.reply" | head -c @MOST@
+    fi
 }
 """
 
@@ -115,8 +121,13 @@ drydock_session() {
     fi
     exec setsid su -l -s /bin/sh -c "$drydock_shell" "$drydock_user"
 }
+drydock_sealed() {
+    [ ! -d "parts-$drydock_id" ] || cat "parts-$drydock_id/"*
+    cat <<'END'
+@CONTENT@
+END
+}
 drydock_run() {
-    cat "parts-$drydock_id/"* >"$run/sealed" && rm -rf "parts-$drydock_id"
     mkfifo "$run/told" && exec 3<>"$run/told" && : >"$run/out" && : >"$run/err" || {
         rm -rf "$run"
         return
@@ -124,28 +135,29 @@ drydock_run() {
     drydock_watch >/dev/null 2>&1 </dev/null 3>&- &
     watch=$!
     {
-        if openssl base64 -d <"$run/sealed" | drydock_crypt -d | gzip -dc 2>/dev/null; then
+        if drydock_sealed | base64 -d | drydock_crypt -d | gzip -dc 2>/dev/null; then
             read -r ended <&3
         fi
     } | {
         (drydock_session) >"$run/out" 2>"$run/err" 3>&-
-        echo $? >"$run/exit.new"
-        mv -f "$run/exit.new" "$run/exit"
+        echo $? >"$run/exit"
         echo ended >&3
     }
     exec 3>&-
     kill "$watch" 2>/dev/null
     limit=none
-    [ ! -e "$run/limit" ] || limit=$(cat "$run/limit")
+    [ ! -e "$run/limit" ] || read -r limit <"$run/limit"
+    read -r code <"$run/exit"
     {
         echo drydock
-        echo "$(cat "$run/exit")" "$limit" $(wc -c <"$run/out")
+        echo "$code" "$limit" $(wc -c <"$run/out")
         cat "$run/out" "$run/err"
-    } | gzip -c | drydock_crypt -e | openssl base64 | tr -d '\n' >"$run/reply" &&
+    } | gzip -c | drydock_crypt -e | base64 -w 0 >"$run/reply" &&
         mv -f "$run/reply" "$drydock_id.reply"
-    rm -rf "$run"
+    rm -rf "$run" "parts-$drydock_id"
 }
-find . -maxdepth 1 \( -name '*.reply' -mmin +60 -o -type d ! -name . -mmin +3000 \) -exec rm -rf {} +
+[ -z "$drydock_prunes" ] || find . -maxdepth 1 \
+    \( -name '*.reply' -mmin +60 -o -type d ! -name . -mmin +3000 \) -exec rm -rf {} +
 run=run-$drydock_id
 if [ ! -e "$drydock_id.reply" ] && mkdir "$run" 2>/dev/null; then
     if [ -e "$drydock_id.reply" ]; then rmdir "$run"; else drydock_run; fi
@@ -204,32 +216,29 @@ def store(delivery: str, number: int, part: str) -> str:
     return _assignments(values) + _PREAMBLE + _STORE.replace("@CONTENT@", part)
 
 
-def run(delivery: str, number: int, part: str, user: str, limits: Limits) -> str:
-    """Return the text that keeps the last part, runs all of them, and prints the outcome."""
+def run(delivery: str, part: str, user: str, limits: Limits, *, prunes: bool = True) -> str:
+    """Return the text that runs what was stored and the last part, and prints the outcome.
+
+    If it *prunes*, it also removes what is left of deliveries long ago.
+    """
     values = {
         "place": PLACE,
         "id": delivery,
-        "part": f"{number:06}",
+        "prunes": "yes" if prunes else "",
         "user": user,
         "tick": f"{limits.tick:.2f}",
         "ticks": str(limits.ticks(limits.timeout)),
         "quiet_ticks": str(limits.ticks(limits.idle_timeout)),
         "shell": _SHELL.replace("@WRONG_KEY@", str(WRONG_KEY)),
     }
-    keep = _STORE.replace("@CONTENT@", part).replace("echo drydock-stored", ":")
-    text = _assignments(values) + _PREAMBLE
-    return (
-        text
-        + f'[ -e "$drydock_id.reply" ] || [ -e "run-$drydock_id" ] || {{\n{keep}\n}}\n'
-        + (_PRINT.replace("@MOST@", str(MOST_PRINTED)) + _RUN.replace("@CIPHER@", CIPHER))
-    )
+    running = _RUN.replace("@CIPHER@", CIPHER).replace("@CONTENT@", part)
+    return _assignments(values) + _PREAMBLE + _printing() + running
 
 
 def more(delivery: str, start: int) -> str:
     """Return the text that prints the outcome from a character on, counted from 0."""
     values = {"place": PLACE, "id": delivery, "from": str(start + 1)}
-    printing = _PRINT.replace("@MOST@", str(MOST_PRINTED))
-    return _assignments(values) + _PREAMBLE + printing + "drydock_print\n"
+    return _assignments(values) + _PREAMBLE + _printing() + "drydock_print\n"
 
 
 def printed(output: str) -> tuple[int, str] | None:
@@ -249,6 +258,10 @@ def outcome(opened: bytes) -> Outcome:
         stdout=stdout,
         stderr=_LEADER.sub(b"", stderr, count=1),
     )
+
+
+def _printing() -> str:
+    return _PRINT.replace("@MOST@", str(MOST_PRINTED))
 
 
 def _assignments(values: dict[str, str]) -> str:

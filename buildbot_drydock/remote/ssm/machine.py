@@ -33,13 +33,14 @@ UNSEALING: Final = "decrypting"
 # An agent works on five commands at once (Mds.CommandWorkersLimit in the README of
 # amazon-ssm-agent). One is left for others.
 MOST_AT_ONCE: Final = 4
+_DELIVERIES_BETWEEN: Final = 50  # two that remove what is old
 _SIGNAL: Final = 128  # what a shell adds to the number of a signal
 _MOST_SIGNALS: Final = 64
 
 _KEY_REMEDY: Final = (
     "see whether cloud-init is still at work, or has failed there (/var/log/cloud-init-output.log)"
 )
-_TOOLS_REMEDY: Final = "give the image openssl, gzip and util-linux"
+_TOOLS_REMEDY: Final = "give the image openssl, gzip, coreutils and util-linux"
 
 
 class SSMMachine:
@@ -61,6 +62,7 @@ class SSMMachine:
         self._seal = seal
         self._user = user
         self._lost = lost
+        self._deliveries = 0
         self._turns = DeferredSemaphore(MOST_AT_ONCE)
 
     @property
@@ -109,7 +111,9 @@ class SSMMachine:
         for position, part in enumerate(parts[:-1]):
             await self._stored(delivery.store(number, position, part), position)
         limits = Limits(timeout=request.timeout, idle_timeout=request.idle_timeout)
-        text = delivery.run(number, len(parts), parts[-1], self._user, limits)
+        prunes = self._deliveries % _DELIVERIES_BETWEEN == 0
+        self._deliveries += 1
+        text = delivery.run(number, parts[-1], self._user, limits, prunes=prunes)
         found, whole = await self._printed(text, request.timeout)
         while len(found) < whole:
             piece, _ = await self._printed(delivery.more(number, len(found)), SPARE_SECONDS)
@@ -148,7 +152,9 @@ class SSMMachine:
             reason = f"the key of its instance is not in /{delivery.PLACE}"
             return self._unreachable(UNSEALING, reason, _KEY_REMEDY)
         if "drydock-no-tools" in ended.stdout:
-            return self._unreachable(OPENING, "there is no openssl, gzip or setsid", _TOOLS_REMEDY)
+            return self._unreachable(
+                OPENING, "there is no openssl, gzip, base64 or setsid", _TOOLS_REMEDY
+            )
         said = said_text((ended.stderr or ended.stdout).encode())
         remedy = remedy_for(said) or "see the log of its SSM agent"
         return self._unreachable(OPENING, f"{ended.status}, saying: {said}", remedy)
