@@ -176,14 +176,28 @@ class RunTests(ScriptsCase):
         self.assertEqual(list(self.directory.iterdir()), [])
 
     def test_what_is_missing_is_named(self) -> None:
-        usual = {"size": "0", "seconds": "600", "environment": ""}
-        done = self.ask(scripts.RUN, "true", cwd="./no/such", **usual)
-        self.assertEqual(done.returncode, scripts.FAILED)
-        self.assertIn(b"./no/such does not exist", done.stderr)
+        code, said = self._refused(cwd="./no/such")
+        self.assertEqual(code, scripts.FAILED)
+        self.assertIn(b"./no/such does not exist", said)
         self.directory.rmdir()
-        done = self.ask(scripts.RUN, "true", cwd="", **usual)
-        self.assertEqual(done.returncode, scripts.GONE)
-        self.assertIn(str(self.directory).encode(), done.stderr)
+        code, said = self._refused(cwd="")
+        self.assertEqual(code, scripts.GONE)
+        self.assertIn(str(self.directory).encode(), said)
+
+    def _refused(self, cwd: str) -> tuple[int, bytes]:
+        """Run a command whose input stays open: the end of its input would end it."""
+        values = {"cwd": cwd, "size": "0", "seconds": "600", "environment": ""}
+        with subprocess.Popen(
+            ["sh", "-c", command_line(scripts.RUN)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as process:
+            assert process.stdin is not None
+            assert process.stderr is not None
+            process.stdin.write(given({"directory": str(self.directory), **values}, ["true"]))
+            process.stdin.flush()
+            return process.wait(120), process.stderr.read()
 
     def test_a_relative_directory_begins_at_home(self) -> None:
         before = os.environ.get("HOME", "/")
