@@ -47,6 +47,14 @@ done, or after it with `after_work=True`. `server.permissions.denied` is a set o
 `impaired` and `console_output` to be set. `server.instance_metadata(id)` is what the instance would
 read from its metadata service.
 
+**Run Command.** `server.systems_manager` is the part of SSM that moto lacks: managed instances, and
+shell scripts that really run, each in a directory below `.home` that stands for an instance's root;
+a test sets it. An instance is managed if it has an instance profile (`.needs_profile`), and
+`.timings.registration` seconds after it runs; then `.on_boot(instance, root)` is called, to do what
+cloud-init would. `.timings` has `pickup`, `report` and `invisible_calls` as well; `.offline`,
+`.undeliverable` and `.unregistered` are sets of ids; `.commands`, `.parameters()` and `.outputs()`
+are what the history shows, `.running()` and `.kill_all()` concern the processes.
+
 **Hooks.** `server.hooks.on_launch`, `.on_running`, `.on_stopped`, `.on_terminated` are functions of
 an `Instance`, called before the new state shows, so that a real host can stand behind an instance:
 a hook may set `instance.private_ip` and `.public_ip` and read `.user_data`. What a hook raises is

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import getpass
 import os
 import shutil
 import subprocess
@@ -234,6 +236,33 @@ class DeliveryTests(SynchronousTestCase):
                 command = [shell, "sh", "-n"] if shell == "busybox" else [shell, "-n"]
                 done = subprocess.run(command, input=text.encode(), capture_output=True)
                 self.assertEqual((done.returncode, done.stderr), (0, b""), shell)
+
+    def test_it_runs_in_any_posix_shell(self) -> None:
+        """/bin/sh is bash on some systems, and that in turn is not alone."""
+        seal = Seal(PASSPHRASE, os.urandom)
+        script = "echo ready to go; cat; echo oh >&2; exit 7"
+        sealed = base64.b64encode(seal.close(delivery.payload(script, b"input\n"))).decode()
+        for number, shell in enumerate(("sh", "dash", "bash", "busybox")):
+            if not shutil.which(shell):
+                continue
+            root = Path(self.mktemp()).absolute()
+            (root / delivery.PLACE).mkdir(parents=True)
+            (root / delivery.PLACE / "key").write_text(f"{PASSPHRASE}\n")
+            limits = Limits(timeout=1.0, idle_timeout=None)  # as nobody ends the input
+            text = delivery.run(f"{number:032}", sealed, getpass.getuser(), limits)
+            script_file = root / "_script.sh"
+            script_file.write_text(text)
+            command = (
+                [shell, "sh", str(script_file)] if shell == "busybox" else [shell, str(script_file)]
+            )
+            done = subprocess.run(
+                command, cwd=root, capture_output=True, start_new_session=True, timeout=60
+            )
+            printed = delivery.printed(done.stdout.decode())
+            assert printed is not None, (shell, done)
+            found = delivery.outcome(seal.open(base64.b64decode(printed[1])))
+            self.assertEqual(found.stdout, b"ready to go\ninput\n", shell)
+            self.assertEqual(found.limit, "timeout", shell)
 
     def test_limits_are_looked_at_often_enough_and_not_too_often(self) -> None:
         for timeout, idle in ((2.0, None), (3600.0, 120.0), (120.0, 2.0), (0.5, None)):
