@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import getpass
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -220,3 +221,19 @@ class TestComingUpOverSSM(OverSSM):
             self.server.inspector.calls_by_action().keys(), {"DescribeInstanceInformation"}
         )
         await provider.close()
+
+    async def test_the_user_data_has_a_key_of_its_own_and_none_of_ssh(self) -> None:
+        provider, again = self.new_provider(dead_man_hours=12.0), self.new_provider()
+        texts = {}
+        for each, token in ((provider, "drydock-1"), (provider, "drydock-2")):
+            await each.create(token, HostSpec())
+            texts[token] = self.mine()[-1].user_data
+        keys = {token: re.findall(r"echo ([0-9a-f]{64}) >", text) for token, text in texts.items()}
+        self.assertEqual([len(found) for found in keys.values()], [1, 1])
+        self.assertNotEqual(keys["drydock-1"], keys["drydock-2"])
+        for text in texts.values():
+            self.assertNotIn("ssh", text.lower())
+            self.assertIn("chown " + getpass.getuser(), text)  # of the sign of life
+        (first, *_) = await again.inventory()
+        self.assertEqual(first.token, "drydock-1")
+        await self.until(again, lambda found: {each.health for each in found} == {Health.READY})

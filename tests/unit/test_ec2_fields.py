@@ -156,6 +156,16 @@ class TestFields(SynchronousTestCase):
         ):
             self.assertEqual(sentences(**fields), [], fields)
 
+    def test_over_ssm_there_is_nothing_of_ssh(self) -> None:
+        good = {**GOOD, "reach": "ssm", "ssm": SSM(user="admin")}
+        del good["ssh"]
+        with closed_network():
+            pool = EC2Pool("aws", **good)
+        self.assertEqual([each.sentence() for each in pool.problems], [])
+        self.assertEqual(
+            (pool.pool_fields.user, pool.pool_fields.address_kind), ("admin", "private")
+        )
+
     def test_each_field_that_is_wrong_is_named_with_its_remedy(self) -> None:
         for field, values in WRONG.items():
             for value in values:
