@@ -161,6 +161,20 @@ class TestOnBadDays(OnAnInstance):
             if each.name != "key":
                 self.assertEqual(each.stat().st_mode & 0o077, 0)
 
+    async def test_what_is_old_is_removed_and_what_is_new_stays(self) -> None:
+        await self.host.write("notes", b"x")
+        old = [self.place / "0.reply", self.place / "new-0-1", self.place / "parts-0"]
+        old[0].touch()
+        old[1].touch()
+        old[2].mkdir()
+        for each in (*old, self.place / "key"):
+            os.utime(each, (0, 0))
+        kept = set(self.place.iterdir()) - set(old)
+        await self.new_host().exists("notes")
+        left = set(self.place.iterdir())
+        self.assertLessEqual(kept, left)
+        self.assertFalse(left & set(old))
+
     async def test_files_and_commands_have_the_usual_permissions(self) -> None:
         completed = await self.host.run(["sh", "-c", "umask; touch x; pwd"], timeout=60)
         self.assertEqual(completed.stdout.split()[0], f"{os.umask(0o022):04o}".encode())
@@ -223,7 +237,7 @@ class TestOnBadDays(OnAnInstance):
         self.patch(invocation, "_UNKNOWN_PAUSE_SECONDS", 0.05)
         for fault in (faults.throttling(), faults.internal_error(), faults.connection_reset()):
             self.with_faults("SendCommand", fault, 1)
-            self.with_faults("GetCommandInvocation", fault, 2)
+            self.with_faults("GetCommandInvocation", fault, 1)
         await self.host.write("notes", b"x")
         self.assertEqual(await self.host.read("notes"), b"x")
 

@@ -53,10 +53,10 @@ done
 
 _STORE: Final = r"""
 mkdir -p "parts-$drydock_id" &&
-    cat >"parts-$drydock_id/$drydock_part.new" <<'END' &&
+    cat >"new-$drydock_id-$$" <<'END' &&
 @CONTENT@
 END
-    mv -f "parts-$drydock_id/$drydock_part.new" "parts-$drydock_id/$drydock_part" &&
+    mv -f "new-$drydock_id-$$" "parts-$drydock_id/$drydock_part" &&
     echo drydock-stored
 """
 
@@ -98,7 +98,7 @@ drydock_watch() {
         sleep "$drydock_tick"
         ticks=$((ticks + 1))
         if [ "$drydock_quiet_ticks" -gt 0 ]; then
-            now=$(cat "$run/out" "$run/err" | wc -c)
+            now=$(wc -c <"$run/out"):$(wc -c <"$run/err")
             if [ "$now" = "$before" ]; then quiet=$((quiet + 1)); else quiet=0; fi
             before=$now
             [ "$quiet" -lt "$drydock_quiet_ticks" ] || break
@@ -109,7 +109,7 @@ drydock_watch() {
     if [ "$ticks" -lt "$drydock_ticks" ]; then limit=idle_timeout; else limit=timeout; fi
     echo "$limit" >"$run/limit"
     until [ -e "$run/exit" ]; do
-        leader=$(sed -n '1s/.*\[drydock-leader \([0-9]*\)\].*/\1/p' "$run/err")
+        leader=$(sed -n '/\[drydock-leader /{s/.*\[drydock-leader \([0-9]*\)\].*/\1/p;q;}' "$run/err")
         [ -z "$leader" ] || kill -s KILL -- "-$leader"
         sleep 0.1
     done
@@ -157,13 +157,13 @@ drydock_run() {
     rm -rf "$run" "parts-$drydock_id"
 }
 [ -z "$drydock_prunes" ] || find . -maxdepth 1 \
-    \( -name '*.reply' -mmin +60 -o -type d ! -name . -mmin +3000 \) -exec rm -rf {} +
+    \( -type f ! -name key -mmin +60 -o -type d ! -name . -mmin +3000 \) -exec rm -rf {} +
 run=run-$drydock_id
 if [ ! -e "$drydock_id.reply" ] && mkdir "$run" 2>/dev/null; then
     if [ -e "$drydock_id.reply" ]; then rmdir "$run"; else drydock_run; fi
 fi
 while [ ! -e "$drydock_id.reply" ]; do
-    [ -d "$run" ] || exit 4
+    [ -d "$run" ] || [ -e "$drydock_id.reply" ] || exit 4
     sleep 0.5
 done
 drydock_from=1
