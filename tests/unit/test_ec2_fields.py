@@ -162,9 +162,10 @@ class TestFields(SynchronousTestCase):
         with closed_network():
             pool = EC2Pool("aws", **good)
         self.assertEqual([each.sentence() for each in pool.problems], [])
-        self.assertEqual(
-            (pool.pool_fields.user, pool.pool_fields.address_kind), ("admin", "private")
-        )
+        fields = pool.pool_fields
+        self.assertEqual((fields.user, fields.address_kind), ("admin", "private"))
+        self.assertEqual(fields.sign_interval, 3600.0)
+        self.assertEqual(EC2Pool("aws", **GOOD).pool_fields.sign_interval, 900.0)
 
     def test_each_field_that_is_wrong_is_named_with_its_remedy(self) -> None:
         for field, values in WRONG.items():

@@ -33,6 +33,7 @@ from buildbot_drydock.latent.ssh_pool import SSHPoolFields
 
 _SIGNS_PER_LIFE: Final = 4  # of a dead-man switch, so that one or two may be lost
 _LONGEST_SIGN_INTERVAL: Final = 900.0
+_LONGEST_OVER_SSM: Final = 3600.0  # where each takes some calls of AWS
 _MOST_TAGS: Final = 45  # of the 50 that a resource may have, some are ours
 _REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 _ZONE: Final = r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$"
@@ -434,7 +435,8 @@ class EC2PoolFields(SSHPoolFields):
         """How often an instance gets a sign of life, in seconds; ``None`` without a switch."""
         if self.dead_man_hours is None:
             return None
-        return min(_LONGEST_SIGN_INTERVAL, self.dead_man_hours * 3600 / _SIGNS_PER_LIFE)
+        longest = _LONGEST_OVER_SSM if self.reach == "ssm" else _LONGEST_SIGN_INTERVAL
+        return min(longest, self.dead_man_hours * 3600 / _SIGNS_PER_LIFE)
 
     def candidates(self, place: int) -> tuple[Candidate, ...]:
         """Return what may be launched for the resource at a place of the pool, in order."""
