@@ -319,6 +319,24 @@ class HostReturned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostInterrupted(Event):
+    """The provider takes a host back, or recommends to replace it."""
+
+    kind = "host-interrupted"
+    host: str
+    token: str
+    what: str  # what it is, such as "m7i.large in eu-central-1a"
+    reason: str
+    seconds: float | None  # until it ends; None if it need not
+    hourly_price: float | None  # in USD, if that is known
+
+    def sentence(self) -> str:
+        price = "" if self.hourly_price is None else f", {self.hourly_price:g} USD per hour"
+        ends = "" if self.seconds is None else f" It ends in {self.seconds:.0f} s."
+        return f"Host {self.host} ({self.what}{price}), {self.token}: {self.reason}.{ends}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostWarned(Event):
     """Something is odd about a listed host, which is used all the same."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from unittest import mock
 
 from twisted.internet import reactor
@@ -14,17 +15,20 @@ from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
 from buildbot_drydock import SSH, EC2Pool, events
-from buildbot_drydock.errors import HostError, HostUnreachable
-from buildbot_drydock.interfaces import Host
+from buildbot_drydock.errors import DrydockError, HostError, HostUnreachable
+from buildbot_drydock.interfaces import Host, HostSpec
 from buildbot_drydock.latent.definition import Surroundings
 from buildbot_drydock.latent.ec2.provider import EC2Provider
 from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.ssh_pool import keeper_rules
+from buildbot_drydock.model import Health, Observed
 from buildbot_drydock.testing.machines import Machine, MachineLink
-from tests.ec2 import EC2Server
+from tests.ec2 import EC2Server, Instance
 from tests.ec2.clock import ScriptedClock
 
 INSTALLATION = "0123456789abcdef"
+TOKEN, OTHER = "drydock-1", "drydock-2"
+_TYPES: Final = re.compile(r"[.&]InstanceType=([^&]+)")
 
 
 class Steered(Clock):
@@ -119,3 +123,48 @@ class InstanceLink(MachineLink):
         if self._number in self._unreachable or not is_running:
             raise HostUnreachable("it does not answer", phase="connecting")
         await super().open()
+
+
+class OnEC2(InSimulatedEC2):
+    """A day on EC2, which a test makes a bad one."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+
+    def tearDown(self) -> None:
+        self.assertEqual(self.server.inspector.doubled_tokens(), {})
+        self.assertEqual(self.server.inspector.hook_errors(), [])
+        self.assertEqual(self.server.inspector.crashes, [])
+
+    def living(self) -> list[Instance]:
+        return list(self.server.inspector.living)
+
+    def asked_for(self) -> list[str]:
+        """Return the types and markets that instances were asked for, in order."""
+        return [
+            f"{' '.join(dict.fromkeys(_TYPES.findall(call.body)))} "
+            f"{'spot' if 'TargetCapacityType=spot' in call.body else 'on-demand'}"
+            for call in self.server.inspector.calls
+            if call.action in ("RunInstances", "CreateFleet")
+        ]
+
+    async def error_of(self, awaitable: Any) -> DrydockError:
+        try:
+            await awaitable
+        except DrydockError as error:
+            return error
+        raise AssertionError("nothing was raised")
+
+    async def only(self, provider: EC2Provider) -> Observed:
+        (observed,) = await provider.inventory()
+        return observed
+
+    async def ready(self, provider: EC2Provider, token: str = TOKEN) -> Observed:
+        await provider.create(token, HostSpec())
+        await provider.inventory()
+        self.pass_time(1)
+        await provider.inventory()
+        (found,) = [each for each in await provider.inventory() if each.token == token]
+        self.assertEqual((found.health, found.reason), (Health.READY, ""))
+        return found

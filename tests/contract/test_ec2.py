@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.trial.unittest import TestCase
-
 from buildbot_drydock import Spot
 from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.interfaces import Closes, HostSpec, Provider
@@ -51,6 +49,7 @@ class Insisting:
 class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
     """The suites, on a fault that a subclass plants."""
 
+    __test__ = False  # its subclasses are
     options: dict[str, Any] = {}
     seconds_to_settle = 1.0
 
@@ -88,18 +87,24 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
         super().tearDown()
 
 
-class TestOnEC2(OnEC2, TestCase):
+class TestOnEC2(OnEC2):
+    __test__ = True
+
     def test_it_closes(self) -> None:
         self.assertIsInstance(self.real, Closes)
 
 
-class TestOnSpot(OnEC2, TestCase):
+class TestOnSpot(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.options = {"spot": Spot()}
 
 
-class TestThatTakesItsTime(OnEC2, TestCase):
+class TestThatTakesItsTime(OnEC2):
     """What is new shows late, its tags later still, and nothing changes at once."""
+
+    __test__ = True
 
     seconds_to_settle = 30.0
 
@@ -110,34 +115,46 @@ class TestThatTakesItsTime(OnEC2, TestCase):
         self.server.timings.tag_lag = 10.0
 
 
-class TestWithoutCapacityInMostPlaces(OnEC2, TestCase):
+class TestWithoutCapacityInMostPlaces(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.options = {"spot": Spot(), "instance_types": ["m7i.large", "c7i.large", "r7i.large"]}
         self.server.capacity.set(0, instance_type="m7i.*")
         self.server.capacity.set(0, market="spot")
 
 
-class TestThrottled(OnEC2, TestCase):
+class TestThrottled(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.throttled(), probability=0.3)
 
 
-class TestWithLostReplies(OnEC2, TestCase):
+class TestWithLostReplies(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
 
 
-class TestWithInternalErrors(OnEC2, TestCase):
+class TestWithInternalErrors(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.internal_error(), probability=0.2)
         self.server.faults.sometimes("*", faults.internal_error(after_work=True), probability=0.2)
 
 
-class TestWithConnectionsThatBreak(OnEC2, TestCase):
+class TestWithConnectionsThatBreak(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.connection_reset(), probability=0.3)
 
 
-class TestWithGarbage(OnEC2, TestCase):
+class TestWithGarbage(OnEC2):
+    __test__ = True
+
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.garbage(after_work=True), probability=0.3)

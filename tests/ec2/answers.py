@@ -26,6 +26,7 @@ from .records import Instance, Launch
 from .requests import Request, check_tag_set, check_tags, with_template
 from .spot import terminate_by_user
 from .spot_answers import SpotAnswers
+from .template_answers import TemplateAnswers
 from .tokens import check_token
 from .views import (
     instance_view,
@@ -46,7 +47,7 @@ STATUS_FILTERS = {
 }
 
 
-class Answers(SpotAnswers):
+class Answers(SpotAnswers, TemplateAnswers):
     """moto's EC2, with instances, fleets and Spot as `Cloud` has them."""
 
     # -- launching -----------------------------------------------------------------------------

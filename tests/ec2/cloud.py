@@ -52,6 +52,7 @@ class Timings:
     listing_lag: float = 0.0
     listing_lag_calls: int = 0
     tag_lag: float = 0.0
+    template_lag: float = 0.0
     terminated_listed: float = 3600.0
     spot_relaunch: float = 30.0
     token_kept: float = 86400.0

@@ -110,6 +110,10 @@ class Inspector:
         """The Spot requests that hold an instance or would bring one."""
         return [one for one in self.spot_requests() if one.state in ("open", "active", "disabled")]
 
+    def launch_templates(self) -> list[str]:
+        """The names of the launch templates there are."""
+        return sorted(one.name for one in self._cloud.moto.launch_templates.values())
+
     def hook_errors(self) -> list[Exception]:
         """What the test's own hooks raised."""
         return list(self._cloud.hooks.errors)

@@ -60,6 +60,8 @@ def template_version(cloud: Cloud, specification: Request) -> Any:
 def _template(cloud: Cloud, by_id: str | None, by_name: str | None) -> Any:
     for template in cloud.moto.launch_templates.values():
         if template.id == by_id or template.name == by_name:
+            if cloud.now() < template.create_time.timestamp() + cloud.timings.template_lag:
+                break
             return template
     if by_id:
         raise EC2Error(

@@ -3,245 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 from unittest import mock
 
-from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.threads import deferToThread
-
 from buildbot_drydock import SSH, Image, LaunchTemplate, Spot, SSMParameter, Volume
-from buildbot_drydock.errors import (
-    DrydockError,
-    HostUnreachable,
-    Misconfigured,
-    NoCapacity,
-    RetryLater,
-)
+from buildbot_drydock.errors import HostUnreachable, Misconfigured
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.ec2 import listing
-from buildbot_drydock.latent.ec2.provider import EC2Provider
 from buildbot_drydock.latent.ec2.userdata import SIGN_OF_LIFE
-from buildbot_drydock.model import Health, Observed
+from buildbot_drydock.model import Health
 from buildbot_drydock.testing.provider_contract import a_lease, the_resource
-from tests.ec2 import Instance, faults
-from tests.ec2_pools import INSTALLATION, InSimulatedEC2
-
-TOKEN, OTHER = "drydock-1", "drydock-2"
-
-
-class OnEC2(InSimulatedEC2):
-    def setUp(self) -> None:
-        super().setUp()
-        self.begin()
-
-    def tearDown(self) -> None:
-        self.assertEqual(self.server.inspector.doubled_tokens(), {})
-        self.assertEqual(self.server.inspector.hook_errors(), [])
-
-    def living(self) -> list[Instance]:
-        return list(self.server.inspector.living)
-
-    def asked_for(self) -> list[str]:
-        """Return the types and markets that instances were asked for, in order."""
-        return [
-            f"{_value(call.body, 'InstanceType')} "
-            f"{'spot' if 'MarketType=spot' in call.body else 'on-demand'}"
-            for call in self.server.inspector.calls_of("RunInstances")
-        ]
-
-    async def error_of(self, awaitable: Any) -> DrydockError:
-        try:
-            await awaitable
-        except DrydockError as error:
-            return error
-        raise AssertionError("nothing was raised")
-
-    async def only(self, provider: EC2Provider) -> Observed:
-        (observed,) = await provider.inventory()
-        return observed
-
-    async def ready(self, provider: EC2Provider, token: str = TOKEN) -> Observed:
-        await provider.create(token, HostSpec())
-        await provider.inventory()
-        self.pass_time(1)
-        await provider.inventory()
-        (found,) = [each for each in await provider.inventory() if each.token == token]
-        self.assertEqual((found.health, found.reason), (Health.READY, ""))
-        return found
-
-
-def _value(body: str, name: str) -> str:
-    return body.partition(f"{name}=")[2].partition("&")[0]
-
-
-class TestLaunching(OnEC2):
-    async def test_a_request_of_unknown_outcome_is_repeated_before_another_is_made(self) -> None:
-        provider = self.new_provider()
-        self.server.faults.next("RunInstances", faults.reply_lost(), calls=2)
-        for _ in range(2):
-            error = await self.error_of(provider.create(TOKEN, HostSpec()))
-            self.assertIsInstance(error, RetryLater)
-            # Now there is none of it any more, and still it is not yet time for another.
-            self.server.capacity.set(1, instance_type="m7i.*")
-        await provider.create(TOKEN, HostSpec())
-        bodies = {call.body for call in self.server.inspector.calls_of("RunInstances")}
-        self.assertEqual(len(bodies), 1)
-        self.assertEqual(len(self.living()), 1)
-
-    async def test_what_says_nothing_of_the_first_request_does_not_settle_it(self) -> None:
-        provider = self.new_provider()
-        self.server.faults.next("RunInstances", faults.reply_lost())
-        await self.error_of(provider.create(TOKEN, HostSpec()))
-        for fault in (faults.throttled(), faults.error("InvalidAMIID.NotFound")):
-            self.server.faults.next("RunInstances", fault)
-            await self.error_of(provider.create(TOKEN, HostSpec()))
-            self.pass_time(10)
-        self.server.capacity.set(0, instance_type="m7i.*")
-        await provider.create(TOKEN, HostSpec())
-        self.assertEqual(set(self.asked_for()), {"m7i.large on-demand"})
-        self.assertEqual(len(self.living()), 1)
-
-    async def test_so_it_is_when_others_have_found_since_that_there_is_none_left(self) -> None:
-        self.server.timings.listing_lag = 600.0  # so nothing but the request itself tells of it
-        for between in ((), (faults.throttled(), faults.error("InvalidAMIID.NotFound"))):
-            provider = self.new_provider(f"cloud{len(between)}")
-            self.server.faults.next("RunInstances", faults.reply_lost())
-            await self.error_of(provider.create(TOKEN, HostSpec()))
-            for fault in between:
-                self.server.faults.next("RunInstances", fault)
-                await self.error_of(provider.create(TOKEN, HostSpec()))
-                self.pass_time(10)
-            self.server.capacity.set(0, instance_type="m7i.*")
-            await provider.create(OTHER, HostSpec(place=1))
-            self.server.inspector.forget_calls()
-            await provider.create(TOKEN, HostSpec())
-            self.assertEqual(self.asked_for(), ["m7i.large on-demand"])
-            self.server.capacity.clear()
-        self.assertEqual(len(self.living()), 4)
-
-    async def test_a_lack_of_capacity_leads_to_the_next_candidate_at_once(self) -> None:
-        self.server.capacity.set(0, instance_type="m7i.*")
-        provider = self.new_provider()
-        await provider.create(TOKEN, HostSpec())
-        self.assertEqual(self.asked_for(), ["m7i.large on-demand"] * 2 + ["c7i.large on-demand"])
-        self.server.inspector.forget_calls()
-        await provider.create(OTHER, HostSpec(place=1))
-        self.assertEqual(self.asked_for(), ["c7i.large on-demand"])
-        self.server.inspector.forget_calls()
-        self.pass_time(61)
-        self.server.capacity.clear()
-        await provider.create("drydock-3", HostSpec(place=2))
-        self.assertEqual(self.asked_for(), ["m7i.large on-demand"])
-
-    async def test_no_capacity_anywhere_is_told_with_the_reasons(self) -> None:
-        self.server.capacity.set(0)
-        provider = self.new_provider(subnets=[], zones=["us-east-1a"], spot=Spot())
-        error = await self.error_of(provider.create(TOKEN, HostSpec()))
-        self.assertIsInstance(error, NoCapacity)
-        for text in ("m7i.large in us-east-1a (spot)", "c7i.large in us-east-1a (on-demand)"):
-            self.assertIn(text, str(error))
-        self.assertIn("tried again in", str(error))
-        self.assertEqual(self.living(), [])
-
-    async def test_spot_comes_first_but_for_the_base_and_falls_back(self) -> None:
-        provider = self.new_provider(spot=Spot(on_demand_base=1, max_price=0.25))
-        await provider.create(TOKEN, HostSpec(place=0))
-        await provider.create(OTHER, HostSpec(place=1))
-        self.assertEqual([each.market for each in self.living()], ["on-demand", "spot"])
-        options = self.living()[1].request["InstanceMarketOptions"]["SpotOptions"]
-        self.assertEqual(options["MaxPrice"], "0.25")
-        self.assertEqual(options["SpotInstanceType"], "one-time")
-        self.server.capacity.set(0, market="spot")
-        await provider.create("drydock-3", HostSpec(place=2))
-        self.assertEqual(self.living()[2].market, "on-demand")
-        alone = self.new_provider("alone", spot=Spot(fallback=False))
-        error = await self.error_of(alone.create("drydock-4", HostSpec()))
-        self.assertIsInstance(error, NoCapacity)
-
-    async def test_a_quota_is_named_and_counts_for_all_that_share_it(self) -> None:
-        self.server.quotas.on_demand_cores = 2
-        provider = self.new_provider(instance_types=["m7i.large", "c7i.large", "g5.xlarge"])
-        await provider.create(TOKEN, HostSpec())
-        self.server.inspector.forget_calls()
-        error = await self.error_of(provider.create(OTHER, HostSpec(place=1)))
-        self.assertIn("vCPU limit of 2", str(error))
-        self.assertIn("Service Quotas", str(error))
-        self.assertEqual(self.asked_for(), ["m7i.large on-demand", "g5.xlarge on-demand"])
-
-    async def test_throttling_makes_all_pools_of_the_account_wait(self) -> None:
-        provider, other = self.new_provider(), self.new_provider("other")
-        self.server.faults.next("DescribeInstances", faults.throttled())
-        error = await self.error_of(provider.inventory())
-        assert isinstance(error, RetryLater)
-        self.assertGreater(error.after, 0)
-        self.server.inspector.forget_calls()
-        for each in (provider, other):
-            error = await self.error_of(each.create(TOKEN, HostSpec()))
-            self.assertIsInstance(error, RetryLater)
-        self.assertEqual(self.server.inspector.calls, [])
-        self.pass_time(error.after if isinstance(error, RetryLater) else 0)
-        await other.inventory()
-
-    async def test_two_masters_at_once_launch_one_instance(self) -> None:
-        masters = [self.new_provider(), self.new_provider()]
-        asked = [Deferred.fromCoroutine(each.create(TOKEN, HostSpec())) for each in masters]
-        await gatherResults(asked, consumeErrors=True)
-        self.assertEqual(len(self.living()), 1)
-
-    async def test_a_restarted_master_with_another_image_launches_no_second_instance(self) -> None:
-        image = Image(owner="136693071363", name="debian-12-amd64-*", architecture="x86_64")
-        provider = self.new_provider(image=image)
-        await provider.create(TOKEN, HostSpec())
-        self.assertEqual(self.living()[0].request["ImageId"], self.server.catalogue.newest_image)
-        self.server.catalogue.add_image("debian-12-amd64-20270101")
-        self.server.timings.listing_lag = 60
-        restarted = self.new_provider(
-            image=SSMParameter(self.server.catalogue.parameter), tags={"a": "b"}
-        )
-        await restarted.create(TOKEN, HostSpec())
-        self.assertEqual(len(self.living()), 1)
-
-    async def test_a_restarted_master_finds_what_was_launched_as_a_later_candidate(self) -> None:
-        self.server.capacity.set(0, instance_type="m7i.*")
-        await self.new_provider().create(TOKEN, HostSpec())
-        await self.new_provider().create(TOKEN, HostSpec())
-        self.assertEqual(len(self.living()), 1)
-        self.assertEqual(self.asked_for().count("c7i.large on-demand"), 1)
-
-    async def test_an_instance_that_ends_at_once_is_told_of(self) -> None:
-        self.server.fail_next_boot("Client.VolumeLimitExceeded")
-        provider = self.new_provider()
-        await provider.create(TOKEN, HostSpec())
-        self.pass_time(1)
-        self.assertEqual(await provider.inventory(), [])
-        error = await self.error_of(provider.create(TOKEN, HostSpec()))
-        self.assertIsInstance(error, NoCapacity)
-        self.assertIn("VolumeLimitExceeded", str(error))
-        self.assertEqual(self.server.inspector.launched(), 1)
-
-    async def test_so_it_is_by_a_master_that_was_restarted(self) -> None:
-        self.server.fail_next_boot()
-        await self.new_provider().create(TOKEN, HostSpec())
-        self.pass_time(1)
-        self.server.settle()
-        error = await self.error_of(self.new_provider().create(TOKEN, HostSpec()))
-        self.assertIsInstance(error, NoCapacity)
-        self.assertEqual(self.server.inspector.launched(), 1)
-
-    async def test_a_call_that_hangs_holds_up_no_other(self) -> None:
-        gate = faults.Gate()
-        self.addCleanup(gate.open)
-        self.server.faults.next("RunInstances", faults.held(gate))
-        provider = self.new_provider()
-        hanging = Deferred.fromCoroutine(provider.create(TOKEN, HostSpec()))
-        await deferToThread(gate.wait_until_reached)
-        await provider.create(OTHER, HostSpec(place=1))
-        self.assertEqual([each.tags["drydock:token"] for each in self.living()], [OTHER])
-        hanging.addErrback(lambda failure: None)
-        hanging.cancel()
-        gate.open()
-        await provider.create(TOKEN, HostSpec())
-        self.assertEqual(len(self.living()), 2)
+from tests.ec2 import faults
+from tests.ec2_pools import INSTALLATION, TOKEN, OnEC2
 
 
 class TestWhatIsAskedFor(OnEC2):
@@ -284,15 +56,19 @@ class TestWhatIsAskedFor(OnEC2):
             ({"image": Image(owner="self", name="nothing-*")}, "give image"),
             ({"image": SSMParameter("/nothing")}, "give image"),
         ):
-            provider = self.new_provider(**fields)
-            error = await self.error_of(provider.create(TOKEN, HostSpec()))
-            self.assertIsInstance(error, Misconfigured, f"{fields}: {error}")
-            self.assertIn(word, str(error))
+            places = {"subnets": [], **fields}
+            for types in (["m7i.large"], ["m7i.large", "c7i.large"]):  # by RunInstances, by fleet
+                provider = self.new_provider(**{"instance_types": types, **places})
+                token = f"{fields} {len(types)}"
+                error = await self.error_of(provider.create(token, HostSpec()))
+                self.assertIsInstance(error, Misconfigured, f"{token}: {error}")
+                self.assertIn(word, str(error))
         self.assertEqual(self.living(), [])
 
     async def test_a_permission_that_lacks_is_named(self) -> None:
         self.server.permissions.denied = {"RunInstances"}
-        error = await self.error_of(self.new_provider().create(TOKEN, HostSpec()))
+        provider = self.new_provider(instance_types=["m7i.large"], subnets=[])
+        error = await self.error_of(provider.create(TOKEN, HostSpec()))
         self.assertIsInstance(error, Misconfigured)
         self.assertIn("ec2:RunInstances", str(error))
         self.assertNotIn("Encoded", str(error))
@@ -318,7 +94,9 @@ class TestWhatIsAskedFor(OnEC2):
 class TestAssumingARole(OnEC2):
     async def test_calls_are_made_with_the_credentials_of_the_role(self) -> None:
         role = "arn:aws:iam::123456789012:role/builds"
-        provider = self.new_provider(role_arn=role, external_id="drydock")
+        provider = self.new_provider(
+            role_arn=role, external_id="drydock", instance_types=["m7i.large"], subnets=[]
+        )
         await provider.inventory()
         await provider.inventory()
         calls = self.server.inspector.calls
@@ -347,10 +125,13 @@ class TestListing(OnEC2):
 
     async def test_others_instances_in_the_account_are_none_of_ours(self) -> None:
         await self.new_provider("other").create(TOKEN, HostSpec())
-        stranger = dict(self.living()[0].tags, **{"drydock:installation": "another"})
-        tags = [{"Key": key, "Value": value} for key, value in stranger.items()]
-        tags = [each for each in tags if each["Key"] != "drydock:blueprint"]
-        tags.append({"Key": "drydock:blueprint", "Value": "cloud"})
+        changed = {"drydock:installation": "another", "drydock:blueprint": "cloud"}
+        stranger = {**self.living()[0].tags, **changed}
+        tags = [
+            {"Key": key, "Value": value}
+            for key, value in stranger.items()
+            if not key.startswith("aws:")
+        ]
         self.server.client().run_instances(
             ImageId=self.server.catalogue.newest_image,
             InstanceType="m7i.large",
@@ -371,6 +152,7 @@ class TestListing(OnEC2):
         self.assertEqual(observed.identity, instance.id)
         self.assertEqual(observed.address, instance.private_ip)
         self.assertEqual(observed.created_at, instance.launched_at)
+        self.assertEqual(observed.hourly_price, 0.1008)
         self.assertEqual(
             dict(observed.data),
             {
@@ -378,7 +160,6 @@ class TestListing(OnEC2):
                 "type": "m7i.large",
                 "market": "on-demand",
                 "image": self.server.catalogue.newest_image,
-                "price": "0.1008",
                 "python": "/usr/bin/python3",
             },
         )
@@ -516,34 +297,6 @@ class TestDestroying(OnEC2):
         self.server.settle()
         self.assertEqual(self.server.inspector.open_spot_requests(), [])
         self.assertEqual(self.server.inspector.volumes(), [])
-
-    async def test_what_no_listing_shows_yet_is_destroyed(self) -> None:
-        self.server.timings.listing_lag = 10.0
-        provider = self.new_provider()
-        await provider.create(TOKEN, HostSpec())
-        error = await self.error_of(provider.destroy(TOKEN))
-        self.assertIsInstance(error, RetryLater)
-        self.pass_time(11)
-        await provider.destroy(TOKEN)
-        self.assertEqual(self.living(), [])
-
-    async def test_what_shows_without_its_tags_is_destroyed_by_another_master(self) -> None:
-        self.server.timings.tag_lag = 60.0
-        self.server.capacity.set(0, market="spot")
-        await self.new_provider(spot=Spot()).create(TOKEN, HostSpec(place=3))
-        await self.new_provider(spot=Spot(on_demand_base=1)).destroy(TOKEN)
-        self.assertEqual(self.living(), [])
-
-    async def test_an_instance_that_appears_late_is_listed_then(self) -> None:
-        self.server.faults.next("RunInstances", faults.appears_late(300.0))
-        provider = self.new_provider()
-        await self.error_of(provider.create(TOKEN, HostSpec()))
-        await provider.destroy(TOKEN)
-        self.assertEqual(len(self.living()), 1)
-        self.pass_time(301)
-        self.assertEqual([each.token for each in await provider.inventory()], [TOKEN])
-        await provider.destroy(TOKEN)
-        self.assertEqual(self.living(), [])
 
     async def test_termination_protection_is_told_of(self) -> None:
         provider = self.new_provider()

@@ -145,6 +145,13 @@ class Account:
         answer: T = await deferToThreadPool(self._reactor, self._threads, function, *arguments)
         return answer
 
+    def call_in_thread(
+        self, operation: str, request: Mapping[str, Any], *, service: str
+    ) -> dict[str, Any]:
+        """Make one call in the thread that this is called in, which it blocks."""
+        call = Call(operation=operation, region=self.region, service=service)
+        return self._act(call, lambda client: getattr(client, _method(operation))(**request))
+
     async def _made(self, call: Call, act: Callable[[Any], T]) -> T:
         self._pace.require(self._clock.seconds(), call)
         try:

@@ -23,11 +23,11 @@ class Cause(Enum):
 
 
 class CallFailed(Exception):
-    """A call to AWS failed. ``error`` is what that means, ``cause`` why."""
+    """A call to AWS failed. ``error`` is what that means, ``cause`` why, ``code`` what AWS says."""
 
-    def __init__(self, cause: Cause, error: DrydockError) -> None:
+    def __init__(self, cause: Cause, error: DrydockError, *, code: str = "") -> None:
         super().__init__(str(error))
-        self.cause, self.error = cause, error
+        self.cause, self.error, self.code = cause, error, code
 
     @property
     def is_unknown(self) -> bool:

@@ -24,10 +24,11 @@ _CAPACITY: Final = {
     *("InsufficientReservedInstanceCapacity", "InsufficientCapacityOnHost"),
     *("InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"),
     *("UnfulfillableCapacity", "SpotMaxPriceTooLow", "Unsupported", "InsufficientVolumeCapacity"),
+    *("InvalidFleetConfiguration", "MaxTotalPriceExceeded", "ReservationCapacityExceeded"),
 }
 _QUOTA: Final = {
     *("VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"),
-    *("VolumeLimitExceeded", "NetworkInterfaceLimitExceeded"),
+    *("VolumeLimitExceeded", "NetworkInterfaceLimitExceeded", "MaxFleetCountExceeded"),
 }
 _ABSENT: Final = {
     *("InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed", "InvalidInstanceID"),
@@ -62,7 +63,7 @@ _REMEDIES: Final = (
     ),
     (
         "MaxSpotInstanceCount",
-        "ask for more of the spot vCPU quota in Service Quotas, or let Spot have fallback",
+        "ask for more of the spot vCPU quota in Service Quotas, or let Spot have on_demand_fallback",
     ),
     ("InstanceLimitExceeded", "ask for more instances in Service Quotas, or lower limit"),
     ("VolumeLimitExceeded", "ask for more EBS storage in Service Quotas, or delete unused volumes"),
@@ -141,8 +142,19 @@ def translated(error: Exception, call: Call) -> CallFailed:
 def _of_client(error: exceptions.ClientError, call: Call) -> CallFailed:
     told: dict[str, Any] = error.response.get("Error", {})
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code = str(told.get("Code", "")).removeprefix("Client.").removeprefix("Server.")
-    message = _ENCODED.sub("", str(told.get("Message", ""))).strip()
+    return meaning(str(told.get("Code", "")), str(told.get("Message", "")), call, status=status)
+
+
+def meaning(code: str, message: str, call: Call, *, status: int = 0) -> CallFailed:
+    """Return what an error means that AWS tells by its code, in an answer or in place of one."""
+    code = code.removeprefix("Client.").removeprefix("Server.")
+    failed = _meaning(code, message, call, status)
+    failed.code = code
+    return failed
+
+
+def _meaning(code: str, message: str, call: Call, status: int) -> CallFailed:
+    message = _ENCODED.sub("", message).strip()
     cause = _cause(code, status)
     text = f"{call}: {code}: {message}".rstrip(": ").rstrip(".")
     if code in _UNAUTHORIZED:

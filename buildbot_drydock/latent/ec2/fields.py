@@ -228,6 +228,17 @@ class SpotFields(Fields):
         "which AWS recommends.",
         json_schema_extra=unit("USD per hour"),
     )
+    strategy: Literal[
+        "price-capacity-optimized",
+        "capacity-optimized",
+        "capacity-optimized-prioritized",
+        "lowest-price",
+        "diversified",
+    ] = pydantic.Field(
+        default="price-capacity-optimized",
+        description="How EC2 chooses among the types and places that have capacity. "
+        "'capacity-optimized-prioritized' heeds their order, 'lowest-price' is interrupted the most.",
+    )
     on_demand_base: int = pydantic.Field(
         default=0,
         ge=0,
@@ -235,10 +246,34 @@ class SpotFields(Fields):
         "the lowest places.",
         json_schema_extra=unit("instances"),
     )
-    fallback: bool = pydantic.Field(
+    on_demand_fallback: bool = pydantic.Field(
         default=True,
         description="Whether an on-demand instance is launched if there is no spot capacity.",
     )
+    interruption_queue: str | None = pydantic.Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+/\S+$",
+        description="The URL of an SQS queue that EventBridge sends EC2's warnings to, so that they "
+        "are heard at once. Without it they are asked for with each listing.",
+        json_schema_extra={
+            "remedy": "give interruption_queue a URL such as "
+            "'https://sqs.eu-central-1.amazonaws.com/123456789012/drydock'"
+        },
+    )
+    rebalance: Literal["ignore", "drain"] = pydantic.Field(
+        default="ignore",
+        description="What to do about an instance that EC2 recommends to replace, as it may be "
+        "interrupted soon. That is told by the queue alone.",
+    )
+
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
+        if self.rebalance != "ignore" and self.interruption_queue is None:
+            yield Conflict(
+                ("rebalance", "interruption_queue"),
+                "recommendations are heard from a queue, and there is none",
+                "give interruption_queue, or let rebalance be 'ignore'",
+            )
 
 
 class SSMFields(Fields):

@@ -15,7 +15,7 @@ REMEMBERED_SECONDS: Final = 600.0
 
 
 class Calls(Protocol):
-    """The part of an ``Account`` that is needed here."""
+    """The part of an ``Account`` that is needed in these modules."""
 
     async def call(
         self, operation: str, request: Mapping[str, Any], *, about: str = "", service: str = "ec2"

@@ -1,22 +1,26 @@
 """Launching one instance for one token, however often, and by however many, that is asked for.
 
-The candidates are asked for one after another. A request that EC2 has refused is over; one whose
-outcome is unknown is repeated, the same to the last byte, until its outcome is known, and only then
-is another candidate asked for. EC2 tells a repeated request by its client token, and answers with
-the instance that it has launched for it.
+The requests for a host are counted, and the n-th has the n-th client token, whatever it asks for.
+One that EC2 has answered is over; one whose outcome is unknown is repeated, the same to the last
+byte, until it is known, and only then another one is made. EC2 tells a repeated request by its
+client token, and answers with what it has launched for it.
 
 What was asked for is remembered here for that, and for nothing else. A master that dies forgets it:
-the next one asks for the same candidates in the same order, with the same client tokens, and before
-any but the first it looks for an instance that EC2 knows by one of them.
+the next one begins with the first request again, and so hears the same answers. If it asks
+otherwise, as it found another image or has not heard that there is none of a candidate, EC2 refuses
+the request that has a client token of another one. Then an instance may have been launched by that,
+and is waited for as long as a new one may be missing from a listing, before the next request is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from itertools import groupby
+from typing import Any, Final
 
 from twisted.internet.defer import DeferredLock
+from twisted.logger import Logger
 
 from buildbot_drydock.errors import NoCapacity, RetryLater
 from buildbot_drydock.interfaces import Clock
@@ -24,15 +28,15 @@ from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
 from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
 from buildbot_drydock.latent.ec2.images import Calls
 from buildbot_drydock.latent.ec2.listing import NO_REASON, Instance, instances
-
-# Makes the request for a token and a candidate. Raises ``CallFailed``.
-MakeRequest: TypeAlias = Callable[[str, Candidate], Awaitable[dict[str, Any]]]
+from buildbot_drydock.latent.ec2.orders import Order, Orders, Outcome, Refusal, sentence
+from buildbot_drydock.latent.ec2.requests import Pool, client_token
 
 REMEMBERED_SECONDS: Final = 3600.0
-_MOST_VALUES: Final = 200  # that a filter takes
 # What is known of earlier requests with the same client token as well: had one launched an instance,
 # EC2 would have answered with it.
 _ANSWERS: Final = (Cause.CAPACITY, Cause.QUOTA, Cause.MISMATCH, Cause.ENDED)
+# What concerns a candidate, and leads to the next.
+_PASSING: Final = (Cause.CAPACITY, Cause.QUOTA, Cause.UNWELL)
 
 
 @dataclass(slots=True)
@@ -41,29 +45,34 @@ class Launch:
 
     since: float
     lock: DeferredLock = field(default_factory=DeferredLock)
-    # The request whose outcome is unknown, and what it is for.
-    in_doubt: tuple[Candidate, dict[str, Any]] | None = None
-    refused: set[Candidate] = field(default_factory=set)
+    number: int = 0  # of the next request
+    in_doubt: Order | None = None  # whose outcome is unknown
+    launched: Sequence[Candidate] | None = None  # as what, once that is so
+    elsewhere_since: float | None = None  # when it was found that another master has asked
     instances: list[str] = field(default_factory=list)  # launched for it, as far as is known
-    launched: Candidate | None = None
 
 
 class Launcher:
     """Launches the instances of one pool. Raises ``CallFailed``."""
 
+    log = Logger()
+
     def __init__(
         self,
         calls: Calls,
+        pool: Pool,
+        orders: Orders,
         shortages: Shortages,
-        make_request: MakeRequest,
-        client_token: Callable[[str, Candidate], str],
         *,
+        listing_delay: float,
         clock: Clock,
     ) -> None:
+        """*listing_delay* is how long a new instance may be missing from a listing, in seconds."""
         self._calls = calls
-        self._client_token = client_token
+        self._pool = pool
+        self._orders = orders
         self._shortages = shortages
-        self._make_request = make_request
+        self._listing_delay = listing_delay
         self._clock = clock
         self._launches: dict[str, Launch] = {}
 
@@ -86,117 +95,126 @@ class Launcher:
             launch.lock.release()
 
     async def _launch(self, token: str, launch: Launch, candidates: Sequence[Candidate]) -> None:
-        if launch.launched is not None:
-            await self._see_how_it_fares(token, launch, candidates)
+        if launch.launched is not None and await self._is_there(token, launch):
             return
-        if launch.in_doubt is not None:
-            candidate, request = launch.in_doubt
-            if await self._ask(launch, candidate, request, candidates):
+        if launch.in_doubt is not None and await self._place(launch, launch.in_doubt, candidates):
+            return
+        for of_a_market in self._by_market(candidates):
+            order = await self._orders.make(token, launch.number, of_a_market)
+            if await self._place(launch, order, candidates):
                 return
-        looked = False
-        for candidate in self._shortages.available(candidates):
-            if candidate in launch.refused:
-                continue
-            if candidate != candidates[0] and not looked:
-                looked = True
-                if await self._find(token, launch, candidates):
-                    return
-            request = await self._make_request(token, candidate)
-            if await self._ask(launch, candidate, request, candidates):
-                return
-        launch.refused.clear()  # whoever asks again wants them all
         text = self._shortages.sentence(candidates)
         raise CallFailed(Cause.CAPACITY, NoCapacity(f"no capacity: {text}"))
 
-    async def _ask(
-        self,
-        launch: Launch,
-        candidate: Candidate,
-        request: dict[str, Any],
-        candidates: Sequence[Candidate],
-    ) -> bool:
-        """Ask for a candidate; tell whether it was launched. Raises if that is not known."""
+    def _by_market(self, candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
+        """Yield those that may be asked for, each market's when it is its turn."""
+        for _, group in groupby(candidates, key=lambda each: each.market):
+            if available := tuple(self._shortages.available(group)):
+                yield available
+
+    async def _place(self, launch: Launch, order: Order, candidates: Sequence[Candidate]) -> bool:
+        """Place an order; tell whether it was fulfilled. Raises if that is not known."""
         was_in_doubt = launch.in_doubt is not None
-        launch.in_doubt = (candidate, request)
+        launch.in_doubt = order
         try:
             # If this is cancelled, the call goes on in its thread, and remains in doubt.
-            reply = await self._calls.call("RunInstances", request, about=str(candidate))
+            outcome = await order.place()
         except CallFailed as failed:
             if failed.cause in _ANSWERS or not (was_in_doubt or failed.is_unknown):
                 launch.in_doubt = None
-            return self._refused(launch, candidate, failed, candidates)
+            return self._failed(launch, order, failed, candidates)
         launch.in_doubt = None
-        launched = list(instances([reply]))
-        launch.launched = candidate
-        launch.instances = [each.id for each in launched]
-        if not any(each.is_living for each in launched):
-            raise self._ended(candidate, launched)
-        self._shortages.forget(candidate)
-        return True
+        launch.number += 1
+        return self._answered(launch, outcome, candidates)
 
-    def _refused(
-        self,
-        launch: Launch,
-        candidate: Candidate,
-        failed: CallFailed,
-        candidates: Sequence[Candidate],
+    def _failed(
+        self, launch: Launch, order: Order, failed: CallFailed, candidates: Sequence[Candidate]
     ) -> bool:
         match failed.cause:
             case Cause.MISMATCH:
-                # It was launched by a master that had other settings, or found another image.
-                launch.launched = candidate
+                launch.number += 1
+                launch.launched = order.candidates
+                launch.elsewhere_since = self._clock.seconds()
                 return True
-            case Cause.CAPACITY:
-                self._shortages.note(candidate, str(failed))
-            case Cause.QUOTA:
-                self._shortages.note_quota(candidate, str(failed), candidates)
+            case Cause.CAPACITY | Cause.QUOTA:
+                for each in order.candidates:
+                    self._note(Refusal(each, failed), candidates)
+                return False
             case _:
                 raise failed
-        launch.refused.add(candidate)
-        return False
 
-    async def _find(self, token: str, launch: Launch, candidates: Sequence[Candidate]) -> bool:
-        """Look for what was launched for a token, whoever did; tell whether it lives."""
-        found = await self.known_to_ec2(token, candidates)
-        living = [each.id for each in found if each.is_living]
-        if living:
-            launch.launched = launch.launched or candidates[0]
+    def _answered(self, launch: Launch, outcome: Outcome, candidates: Sequence[Candidate]) -> bool:
+        for refusal in outcome.refusals:
+            if refusal.failed.cause in _PASSING or outcome.instances:
+                self._note(refusal, candidates)
+        if not outcome.instances:
+            lasting = [e.failed for e in outcome.refusals if e.failed.cause not in _PASSING]
+            if lasting:
+                raise lasting[0]
+            return False
+        launch.launched = outcome.launched
+        launch.instances = [each.id for each in outcome.instances]
+        if not any(each.is_living for each in outcome.instances):
+            raise self._ended(launch, outcome.instances)
+        for candidate in outcome.launched:
+            self._shortages.forget(candidate)
+        return True
+
+    def _note(self, refusal: Refusal, candidates: Sequence[Candidate]) -> None:
+        candidate, failed = refusal.candidate, refusal.failed
+        if failed.cause is Cause.QUOTA:
+            self._shortages.note_quota(candidate, str(failed), candidates)
+            return
+        if failed.cause not in _PASSING:
+            self.log.warn("{candidate} is left out: {failed}", candidate=candidate, failed=failed)
+        self._shortages.note(candidate, str(failed))
+
+    # --- what has been launched ---------------------------------------------------------------
+
+    async def _is_there(self, token: str, launch: Launch) -> bool:
+        """It was launched, and whoever asks again does not see it in the listing.
+
+        Raises that it has ended, or is not there yet; there may never have been one only if another
+        master has asked for it.
+        """
+        found = await self.known_to_ec2(token)
+        if living := [each.id for each in found if each.is_living]:
             launch.instances = living
-        return bool(living)
+            return True
+        if found:
+            raise self._ended(launch, found)
+        since = launch.elsewhere_since
+        if since is not None and self._clock.seconds() >= since + self._listing_delay:
+            launch.launched = launch.elsewhere_since = None
+            return False
+        names = " and ".join(launch.instances) or "an instance"
+        text = f"{names} was launched for {token} and EC2 does not list it yet"
+        raise CallFailed(Cause.ABSENT, RetryLater(text))
 
-    async def _see_how_it_fares(
-        self, token: str, launch: Launch, candidates: Sequence[Candidate]
-    ) -> None:
-        """It was launched, and whoever asks again does not see it in the listing."""
-        found = await self.known_to_ec2(token, candidates)
-        living = [each.id for each in found if each.is_living]
-        if living:
-            launch.instances = living
-        elif found:
-            assert launch.launched is not None
-            raise self._ended(launch.launched, found)
-        else:
-            names = " and ".join(launch.instances) or "an instance"
-            text = f"{names} was launched for {token} and EC2 does not list it yet"
-            raise CallFailed(Cause.ABSENT, RetryLater(text))
+    async def known_to_ec2(self, token: str) -> list[Instance]:
+        """Return what EC2 knows of a host, in whatever state. Tags may show later than the rest."""
+        filters = [self._pool.filters(token)]
+        if known := self.instances_of(token):
+            filters.append([{"Name": "instance-id", "Values": known}])
+        elif not self._orders.by_fleet:  # EC2 launches those of a fleet with tokens of its own
+            own = client_token(self._pool, token)
+            filters.append([{"Name": "client-token", "Values": [own]}])
+        for each in filters:
+            request: dict[str, Any] = {"Filters": each}
+            pages = await self._calls.pages("DescribeInstances", request, about=token)
+            if found := list(instances(pages)):
+                return found
+        return []
 
-    async def known_to_ec2(self, token: str, candidates: Sequence[Candidate]) -> list[Instance]:
-        """Return what EC2 knows by the client tokens of a host, in whatever state."""
-        tokens = [self._client_token(token, each) for each in candidates]
-        found: list[Instance] = []
-        for first in range(0, len(tokens), _MOST_VALUES):
-            values = tokens[first : first + _MOST_VALUES]
-            request = {"Filters": [{"Name": "client-token", "Values": values}]}
-            found += instances(await self._calls.pages("DescribeInstances", request, about=token))
-        return found
-
-    def _ended(self, candidate: Candidate, ended: Sequence[Instance]) -> CallFailed:
+    def _ended(self, launch: Launch, ended: Sequence[Instance]) -> CallFailed:
         names = " and ".join(each.id for each in ended) or "an instance"
         reasons = [each.state_reason for each in ended if each.state_reason]
         reason = "; ".join(reasons) or NO_REASON
-        text = f"{candidate}: {names} ended soon after it was launched: {reason}"
+        candidates = launch.launched or ()
+        text = f"{sentence(candidates)}: {names} ended soon after it was launched: {reason}"
         if any("InsufficientInstanceCapacity" in each for each in reasons):
-            self._shortages.note(candidate, text)
+            for candidate in candidates:
+                self._shortages.note(candidate, text)
         return CallFailed(Cause.ENDED, NoCapacity(text))
 
     def _forget_old_ones(self) -> None:

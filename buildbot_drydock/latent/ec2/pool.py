@@ -12,7 +12,7 @@ from buildbot_drydock.interfaces import Host as RemoteHost
 from buildbot_drydock.latent import hosts_access
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.ec2 import userdata
-from buildbot_drydock.latent.ec2.candidates import Candidate, Shortages
+from buildbot_drydock.latent.ec2.candidates import Shortages
 from buildbot_drydock.latent.ec2.fields import (
     SSM,
     Image,
@@ -22,12 +22,17 @@ from buildbot_drydock.latent.ec2.fields import (
     Volume,
 )
 from buildbot_drydock.latent.ec2.images import Images
+from buildbot_drydock.latent.ec2.interruption_queue import InterruptionQueue
+from buildbot_drydock.latent.ec2.interruptions import Notices
 from buildbot_drydock.latent.ec2.keeping import Expectations, MakeKeeper, Report
 from buildbot_drydock.latent.ec2.keys import KeyPair, key_pair
+from buildbot_drydock.latent.ec2.launch_templates import LaunchTemplates
 from buildbot_drydock.latent.ec2.launching import Launcher
+from buildbot_drydock.latent.ec2.orders import Orders
 from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
+from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
-from buildbot_drydock.latent.ec2.requests import Pool, Settings, client_token, run_instances
+from buildbot_drydock.latent.ec2.requests import Pool, Settings
 from buildbot_drydock.latent.hosts_fields import HostFields
 from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.keeper import Keeper
@@ -115,17 +120,24 @@ class EC2Pool(Definition):
         )
         images = Images(account, fields.image, clock)
         keys = Keys(self.name, surroundings.derive)
-
-        async def make_request(token: str, candidate: Candidate) -> dict[str, Any]:
-            image = await images.current()
-            text = user_data_of(fields, pool, token, keys)
-            return run_instances(settings_of(fields), pool, token, candidate, image, text)
-
+        settings = settings_of(fields)
+        templates = LaunchTemplates(account, pool, settings.launch_template, clock)
+        orders = Orders(
+            account,
+            pool,
+            settings,
+            images,
+            templates,
+            lambda token: user_data_of(fields, pool, token, keys),
+            region=fields.region,
+            by_fleet=fields.by_fleet,
+        )
         launcher = Launcher(
             account,
+            pool,
+            orders,
             Shortages(clock, surroundings.uniform),
-            make_request,
-            lambda token, candidate: client_token(pool, token, candidate),
+            listing_delay=fields.listing_delay,
             clock=clock,
         )
         rules = Rules(
@@ -133,19 +145,46 @@ class EC2Pool(Definition):
             expected=Expectations(boot_timeout=fields.boot_timeout, reach=fields.address_kind),
             sign_interval=fields.sign_interval,
             keep_build_directories=fields.keep_build_directories,
-            prices=fields.prices,
         )
-        return EC2Provider(
+        spot = fields.spot
+        queues: list[InterruptionQueue] = []
+
+        async def close() -> None:
+            for each in queues:
+                each.stop()
+            if closing is not None:
+                await closing()
+
+        provider = EC2Provider(
             account,
             launcher,
             images,
             rules,
             fields.candidates,
             make_keeper,
+            prices=Prices(
+                account, fields.prices, fields.all_candidates, clock, max_price=settings.max_price
+            ),
+            notices=Notices(heeds_rebalance=spot is not None and spot.rebalance == "drain"),
+            templates=templates if fields.by_fleet else None,
             clock=clock,
             report=lambda event: surroundings.report(self.name, event),
-            closing=closing,
+            wake=surroundings.wake,
+            closing=close,
         )
+        if spot is not None and spot.interruption_queue is not None:
+            queue = InterruptionQueue(
+                account,
+                spot.interruption_queue,
+                name=self.name,
+                is_ours=provider.is_listed,
+                hear=provider.hear,
+                call_in_reactor=surroundings.reactor.callFromThread,
+                clock=clock,
+            )
+            queue.start()
+            queues.append(queue)
+        return provider
 
 
 class Keys:
@@ -196,6 +235,7 @@ def settings_of(fields: EC2PoolFields) -> Settings:
         metadata_hops=fields.metadata_hops,
         associate_public_ip=fields.associate_public_ip,
         max_price=None if fields.spot is None else fields.spot.max_price,
+        strategy="" if fields.spot is None else fields.spot.strategy,
     )
 
 

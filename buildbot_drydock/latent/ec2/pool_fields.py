@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import pydantic
 
 from buildbot_drydock.latent.ec2 import userdata
-from buildbot_drydock.latent.ec2.candidates import Candidate, candidates, markets
+from buildbot_drydock.latent.ec2.candidates import Candidate, Market, candidates, markets
 from buildbot_drydock.latent.ec2.fields import (
     AMI,
     ROOT_DEVICE,
@@ -27,6 +27,7 @@ from buildbot_drydock.latent.ec2.fields import (
     VolumeFields,
     sequence,
 )
+from buildbot_drydock.latent.ec2.fleets import MOST_CANDIDATES
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
 from buildbot_drydock.latent.problems import Conflict, Fields, examine, unit
 from buildbot_drydock.latent.ssh_pool import SSHPoolFields
@@ -113,7 +114,7 @@ class EC2PoolFields(SSHPoolFields):
         pydantic.BeforeValidator(_some),
     ] = pydantic.Field(
         description="The types of instance that would do, the best first. If there is no capacity "
-        "of one, the next is tried at once.",
+        "of one, the next is launched at once.",
         json_schema_extra=_listing("types", "['m7i.large', 'm6i.large']", "instance_types"),
     )
     subnets: Annotated[tuple[SubnetId, ...], pydantic.BeforeValidator(sequence)] = pydantic.Field(
@@ -243,7 +244,7 @@ class EC2PoolFields(SSHPoolFields):
     )
     prices: dict[str, float] = pydantic.Field(
         default_factory=dict,
-        description="What an hour of a type costs on demand, for what is told of an instance.",
+        description="What an hour of a type costs on demand. Spot prices are looked up.",
         json_schema_extra={
             "values": "a dictionary of numbers",
             "unit": "USD per hour",
@@ -308,6 +309,14 @@ class EC2PoolFields(SSHPoolFields):
                 ("zones", "region"),
                 f"{strangers[0]} is not in {self.region}",
                 f"give zones of {self.region}, such as '{self.region}a'",
+            )
+
+        if len(self.instance_types) * max(1, len(self.places)) > MOST_CANDIDATES:
+            yield Conflict(
+                ("instance_types", "subnets", "zones"),
+                f"{len(self.instance_types)} types in {len(self.places)} places are more than the "
+                f"{MOST_CANDIDATES} that EC2 takes at once",
+                "give fewer of them",
             )
 
     def _conflicts_of_image(self) -> Iterator[Conflict]:
@@ -438,13 +447,32 @@ class EC2PoolFields(SSHPoolFields):
         longest = _LONGEST_OVER_SSM if self.reach == "ssm" else _LONGEST_SIGN_INTERVAL
         return min(longest, self.dead_man_hours * 3600 / _SIGNS_PER_LIFE)
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Subnets or zones; none for wherever AWS likes."""
+        return self.subnets or self.zones
+
+    @property
+    def by_fleet(self) -> bool:
+        """Whether there is anything for EC2 to choose from."""
+        return self.spot is not None or len(self.instance_types) * len(self.places or ("",)) > 1
+
+    @property
+    def all_candidates(self) -> tuple[Candidate, ...]:
+        """What may be launched for any resource of the pool."""
+        spot = self.spot
+        tried = [Market.SPOT] if spot is not None else [Market.ON_DEMAND]
+        if spot is not None and (spot.on_demand_fallback or spot.on_demand_base):
+            tried.append(Market.ON_DEMAND)
+        return candidates(self.instance_types, self.places, tried)
+
     def candidates(self, place: int) -> tuple[Candidate, ...]:
         """Return what may be launched for the resource at a place of the pool, in order."""
         spot = self.spot
         tried = markets(
             spot=spot is not None,
             on_demand_base=spot.on_demand_base if spot is not None else 0,
-            fallback=spot is not None and spot.fallback,
+            fallback=spot is not None and spot.on_demand_fallback,
             place=place,
         )
-        return candidates(self.instance_types, self.subnets or self.zones, tried)
+        return candidates(self.instance_types, self.places, tried)

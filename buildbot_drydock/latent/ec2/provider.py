@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from buildbot_drydock.errors import HostError, HostUnreachable, RetryLater
-from buildbot_drydock.events import Event
+from buildbot_drydock.events import Event, HostInterrupted
 from buildbot_drydock.interfaces import Clock, Host, HostSpec
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market
 from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
 from buildbot_drydock.latent.ec2.images import Calls, Images
+from buildbot_drydock.latent.ec2.interruptions import (
+    Notice,
+    Notices,
+    of_requests,
+    request_for_notices,
+)
 from buildbot_drydock.latent.ec2.keeping import (
     Expectations,
     Kept,
@@ -23,8 +29,10 @@ from buildbot_drydock.latent.ec2.keeping import (
     judged,
     seen_by_ec2,
 )
+from buildbot_drydock.latent.ec2.launch_templates import LaunchTemplates
 from buildbot_drydock.latent.ec2.launching import Launcher
 from buildbot_drydock.latent.ec2.listing import Instance, instances, request_for_all
+from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.requests import Pool
 from buildbot_drydock.latent.ec2.userdata import SIGN_OF_LIFE
 from buildbot_drydock.model import Health, Lease, Observed, Resource
@@ -43,7 +51,6 @@ class Rules:
     expected: Expectations
     sign_interval: float | None  # between two signs of life; None without a dead-man switch
     keep_build_directories: bool = True
-    prices: Mapping[str, float] = field(default_factory=dict)  # on demand, per hour, by type
 
 
 class EC2Provider:
@@ -60,23 +67,33 @@ class EC2Provider:
         candidates: Callable[[int], Sequence[Candidate]],
         make_keeper: MakeKeeper,
         *,
+        prices: Prices,
+        notices: Notices,
+        templates: LaunchTemplates | None,
         clock: Clock,
         report: Callable[[Event], None] = lambda event: None,
+        wake: Callable[[], None] = lambda: None,
         closing: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """*candidates* are those for a place in the pool; *closing* closes what keepers share."""
+        """*candidates* are those for a place in the pool; *closing* closes what keepers share.
+
+        *templates* are those that fleets launch from, if any do.
+        """
         self._calls = calls
         self._launcher = launcher
         self._images = images
         self._rules = rules
         self._candidates = candidates
         self._make_keeper = make_keeper
+        self._prices = prices
+        self._notices = notices
+        self._templates = templates
         self._clock = clock
         self._report = report
+        self._wake = wake
         self._closing = closing
         self._kept: dict[str, Kept] = {}  # by instance id
         self._listed: dict[str, Instance] = {}  # as last listed, by id
-        self._places: dict[str, int] = {}  # of tokens asked for
         self._gone: set[str] = set()  # ids of instances destroyed here, until EC2 agrees
         self._closed = False
 
@@ -88,12 +105,18 @@ class EC2Provider:
             found = instances(
                 await self._calls.pages("DescribeInstances", request_for_all(self._rules.pool))
             )
+        before = self._listed
         self._listed = {each.id: each for each in found if each.token and each.is_living}
         self._gone &= self._listed.keys()
         self._let_go_of_all_but(self._listed.keys())
+        concerned = {**before, **self._listed}
+        await self._prices.learn(concerned.values())
+        await self._look_for_notices(concerned)
         observed = {each.id: self._observed(each) for each in self._listed.values()}
         await self._add_status_checks(observed)
         await self._add_consoles(observed)
+        if self._templates is not None:
+            await self._templates.tidy()
         return list(observed.values())
 
     def _observed(self, instance: Instance) -> Observed:
@@ -106,25 +129,17 @@ class EC2Provider:
             seen = judged(kept, self._rules.expected, now)
         if instance.id in self._gone:
             seen = replace(seen, health=Health.FAILING, reason=f"{instance.id} is being terminated")
+        notice = self._notices.of(instance.id)
         return replace(
             seen,
             identity=instance.id,
             created_at=instance.launched_at,
             address=address,
-            data={**seen.data, **self._data(instance)},
+            ends_at=None if notice is None else notice.ends_at,
+            end_reason="" if notice is None else notice.reason,
+            hourly_price=self._prices.of(instance),
+            data={**seen.data, **_data(instance)},
         )
-
-    def _data(self, instance: Instance) -> dict[str, str]:
-        found = {
-            "zone": instance.zone,
-            "type": instance.instance_type,
-            "market": instance.market.value,
-            "image": instance.image,
-        }
-        price = self._rules.prices.get(instance.instance_type)
-        if price is not None and instance.market is Market.ON_DEMAND:
-            found["price"] = f"{price:g}"
-        return {key: value for key, value in found.items() if value}
 
     async def _add_status_checks(self, observed: dict[str, Observed]) -> None:
         """Let those fail that EC2 finds impaired. Only the silent ones are asked about."""
@@ -162,13 +177,59 @@ class EC2Provider:
                 reason = f"{seen.reason}. The end of its console's output:\n{tail}"
                 observed[number] = replace(seen, reason=reason)
 
+    # --- interruptions and prices ------------------------------------------------------------
+
+    async def _look_for_notices(self, concerned: Mapping[str, Instance]) -> None:
+        """Ask which of the pool's spot instances are taken back, or were since the last listing."""
+        if any(each.market is Market.SPOT for each in concerned.values()):
+            request = request_for_notices(self._rules.pool)
+            try:
+                pages = await self._calls.pages("DescribeSpotInstanceRequests", request)
+            except CallFailed as failed:
+                # The listing counts without it; the next one asks again.
+                self.log.warn("no word of interruptions: {failed}", failed=failed)
+                pages = []
+            for notice in of_requests(pages):
+                if notice.instance in concerned and notice.instance not in self._gone:
+                    self._hear(notice, concerned[notice.instance])
+        self._notices.forget_all_but(self._listed.keys())
+
+    def is_listed(self, number: str) -> bool:
+        """Tell whether an instance's id was in the last listing. May be called in any thread."""
+        return number in self._listed
+
+    def hear(self, notice: Notice) -> None:
+        """Take note of what EC2 says by itself of an instance's end."""
+        instance = self._listed.get(notice.instance)
+        if instance is not None and self._hear(notice, instance):
+            self._wake()
+
+    def _hear(self, notice: Notice, instance: Instance) -> bool:
+        if not self._notices.hear(notice):
+            return False
+        left = None if notice.ends_at is None else notice.ends_at - self._clock.seconds()
+        self._report(
+            HostInterrupted(
+                host=instance.id,
+                token=instance.token,
+                what=f"{instance.instance_type} in {instance.zone}",
+                reason=notice.reason,
+                seconds=None if left is None else max(0.0, left),
+                hourly_price=self._prices.of(instance),
+            )
+        )
+        return True
+
+    def expected_price(self) -> float | None:
+        """Return what an hour of the dearest instance that may be launched costs, if known."""
+        return self._prices.dearest()
+
     # --- create and destroy ------------------------------------------------------------------
 
     async def create(self, token: str, spec: HostSpec) -> None:
         """Launch an instance, unless one has the token."""
         if any(each.token == token for each in self._listed.values()):
             return
-        self._places[token] = spec.place
         with _translated():
             try:
                 await self._launcher.launch(token, self._candidates(spec.place))
@@ -186,26 +247,13 @@ class EC2Provider:
             await self._terminate(token, doomed)
         if not identity:
             self._launcher.forget(token)
-            self._places.pop(token, None)
 
     async def _instances_of(self, token: str) -> dict[str, Instance]:
-        """Return what lives of a token: what is listed by its tags, and what we know beside that."""
-        request = {"Filters": self._rules.pool.filters(token)}
-        found = {
-            each.id: each
-            for each in instances(
-                await self._calls.pages("DescribeInstances", request, about=token)
-            )
-        }
-        if not found:  # its tags may show later than itself
-            known = await self._launcher.known_to_ec2(token, self._candidates_of(token))
-            found = {each.id: each for each in known}
+        """Return what lives of a token: what EC2 tells of, and what we know beside that."""
+        found = {each.id: each for each in await self._launcher.known_to_ec2(token)}
         for number in self._launcher.instances_of(token):
             found.setdefault(number, Instance(id=number, token=token, state="pending"))
         return {number: each for number, each in found.items() if each.is_living}
-
-    def _candidates_of(self, token: str) -> Sequence[Candidate]:
-        return self._candidates(self._places.get(token, 0))
 
     async def _cancel_spot_requests(self, doomed: Collection[Instance]) -> None:
         """First of all: a request that outlives its instance may bring another one."""
@@ -337,6 +385,16 @@ class EC2Provider:
     def is_working(self) -> bool:
         """Whether any instance is being worked on."""
         return any(kept.keeper.is_working for kept in self._kept.values())
+
+
+def _data(instance: Instance) -> dict[str, str]:
+    found = {
+        "zone": instance.zone,
+        "type": instance.instance_type,
+        "market": instance.market.value,
+        "image": instance.image,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def impaired(reply: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

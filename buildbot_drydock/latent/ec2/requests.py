@@ -1,4 +1,6 @@
-"""The requests that launch an instance. Pure: the same host leads to the same request.
+"""The request that launches an instance, and what fleets have in common with it.
+
+Pure: the same host leads to the same request.
 
 EC2 answers a request that it knows by its client token with the instance that it has launched for
 it, if all other parameters are the same too ("Ensuring idempotency in Amazon EC2 API requests").
@@ -7,11 +9,11 @@ it, if all other parameters are the same too ("Ensuring idempotency in Amazon EC
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from buildbot_drydock.latent.ec2.candidates import Candidate, Market
+from buildbot_drydock.latent.ec2.candidates import Candidate
 from buildbot_drydock.latent.ec2.fields import ROOT_DEVICE, VolumeFields
 
 TOKEN_TAG: Final = "drydock:token"
@@ -70,15 +72,17 @@ class Settings:
     require_imdsv2: bool = True
     metadata_hops: int = 1
     associate_public_ip: bool | None = None
-    max_price: float | None = None
+    max_price: float | None = None  # for an hour of a spot instance
+    strategy: str = "price-capacity-optimized"  # by which EC2 chooses among spot candidates
 
 
-def client_token(pool: Pool, token: str, candidate: Candidate) -> str:
-    """Return what EC2 knows the launch of a candidate for a host by: 64 characters at most."""
-    parts = (
-        *(pool.installation, pool.blueprint, token),
-        *(candidate.instance_type, candidate.place, candidate.market.value),
-    )
+def client_token(pool: Pool, token: str, number: int = 0) -> str:
+    """Return what EC2 knows the n-th request for a host by: 64 characters at most.
+
+    It says nothing of what is asked for, so that a second request that asks for something else is
+    refused, and launches no second instance.
+    """
+    parts = (pool.installation, pool.blueprint, token, number)
     return f"drydock-{hashlib.sha256(repr(parts).encode()).hexdigest()[:48]}"
 
 
@@ -92,53 +96,48 @@ def run_instances(
 ) -> dict[str, Any]:
     """Return the parameters of RunInstances. Without an image the launch template has it."""
     request: dict[str, Any] = {
-        "ClientToken": client_token(pool, token, candidate),
+        "ClientToken": client_token(pool, token),
         "MinCount": 1,
         "MaxCount": 1,
         "InstanceType": candidate.instance_type,
+        "UserData": user_data,
+        **configuration(settings, image),
+        **network(settings, "" if settings.places_are_zones else candidate.place),
+        "TagSpecifications": tag_specifications(settings, pool, token, ("instance", "volume")),
+    }
+    if candidate.place and settings.places_are_zones:
+        request["Placement"] = {"AvailabilityZone": candidate.place}
+    if settings.launch_template is not None:
+        request["LaunchTemplate"] = dict(settings.launch_template)
+    return request
+
+
+def configuration(settings: Settings, image: FoundImage | None) -> dict[str, Any]:
+    """Return what an instance is like wherever it is launched, and of whatever type."""
+    found: dict[str, Any] = {
         # What the dead-man switch does must end the instance, and not only stop it.
         "InstanceInitiatedShutdownBehavior": "terminate",
-        "UserData": user_data,
         "MetadataOptions": {
             "HttpEndpoint": "enabled",
             "HttpTokens": "required" if settings.require_imdsv2 else "optional",
             "HttpPutResponseHopLimit": settings.metadata_hops,
         },
-        "TagSpecifications": _tag_specifications(settings, pool, token, candidate),
-        **_where(settings, candidate),
     }
-    if settings.launch_template is not None:
-        request["LaunchTemplate"] = dict(settings.launch_template)
     if image is not None:
-        request["ImageId"] = image.id
+        found["ImageId"] = image.id
     if mappings := _block_devices(settings, image):
-        request["BlockDeviceMappings"] = mappings
+        found["BlockDeviceMappings"] = mappings
     if settings.instance_profile is not None:
         kind = "Arn" if settings.instance_profile.startswith("arn:") else "Name"
-        request["IamInstanceProfile"] = {kind: settings.instance_profile}
+        found["IamInstanceProfile"] = {kind: settings.instance_profile}
     if settings.key_name is not None:
-        request["KeyName"] = settings.key_name
-    if candidate.market is Market.SPOT:
-        request["InstanceMarketOptions"] = _spot_options(settings)
-    return request
+        found["KeyName"] = settings.key_name
+    return found
 
 
-def _spot_options(settings: Settings) -> dict[str, Any]:
-    """A one-time request: a persistent one would bring back instances that nobody asked for."""
-    options: dict[str, Any] = {
-        "SpotInstanceType": "one-time",
-        "InstanceInterruptionBehavior": "terminate",
-    }
-    if settings.max_price is not None:
-        options["MaxPrice"] = f"{settings.max_price:.6f}".rstrip("0").rstrip(".")
-    return {"MarketType": "spot", "SpotOptions": options}
-
-
-def _where(settings: Settings, candidate: Candidate) -> dict[str, Any]:
+def network(settings: Settings, subnet: str = "") -> dict[str, Any]:
+    """Return how an instance is connected, in a subnet if one is given."""
     found: dict[str, Any] = {}
-    subnet = "" if settings.places_are_zones else candidate.place
-    if candidate.place and settings.places_are_zones:
-        found["Placement"] = {"AvailabilityZone": candidate.place}
     if settings.associate_public_ip is not None:
         # Only an interface says whether there is a public address; then it has the rest as well.
         interface: dict[str, Any] = {
@@ -150,7 +149,7 @@ def _where(settings: Settings, candidate: Candidate) -> dict[str, Any]:
             interface["SubnetId"] = subnet
         if settings.security_groups:
             interface["Groups"] = list(settings.security_groups)
-        return {**found, "NetworkInterfaces": [interface]}
+        return {"NetworkInterfaces": [interface]}
     if subnet:
         found["SubnetId"] = subnet
     if settings.security_groups:
@@ -158,14 +157,11 @@ def _where(settings: Settings, candidate: Candidate) -> dict[str, Any]:
     return found
 
 
-def _tag_specifications(
-    settings: Settings, pool: Pool, token: str, candidate: Candidate
+def tag_specifications(
+    settings: Settings, pool: Pool, token: str, kinds: Sequence[str]
 ) -> list[dict[str, Any]]:
     tags = {_NAME_TAG: f"{pool.blueprint} {token}", **settings.tags, **pool.tags(token)}
     listed = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-    kinds = ["instance", "volume"]
-    if candidate.market is Market.SPOT:
-        kinds.append("spot-instances-request")
     return [{"ResourceType": kind, "Tags": list(listed)} for kind in kinds]
 
 
