@@ -73,7 +73,11 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
 
     async def make_twin(self, token: str) -> None:
         (first,) = self.server.inspector.living
-        tags = [{"Key": key, "Value": value} for key, value in first.tags.items()]
+        tags = [
+            {"Key": key, "Value": value}
+            for key, value in first.tags.items()
+            if not key.startswith("aws:")
+        ]
         self.server.client().run_instances(
             ImageId=self.server.catalogue.newest_image,
             InstanceType="r7i.large",
@@ -92,6 +96,21 @@ class TestOnEC2(OnEC2):
 
     def test_it_closes(self) -> None:
         self.assertIsInstance(self.real, Closes)
+
+
+class TestByRunInstances(OnEC2):
+    """There is nothing for EC2 to choose from."""
+
+    __test__ = True
+
+    def plant(self) -> None:
+        self.options = {"instance_types": ["m7i.large"], "subnets": []}
+
+
+class TestByRunInstancesWithLostReplies(TestByRunInstances):
+    def plant(self) -> None:
+        super().plant()
+        self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
 
 
 class TestOnSpot(OnEC2):
@@ -122,6 +141,22 @@ class TestWithoutCapacityInMostPlaces(OnEC2):
         self.options = {"spot": Spot(), "instance_types": ["m7i.large", "c7i.large", "r7i.large"]}
         self.server.capacity.set(0, instance_type="m7i.*")
         self.server.capacity.set(0, market="spot")
+
+
+class TestWithoutSpotCapacityNowAndThen(OnEC2):
+    __test__ = True
+
+    def plant(self) -> None:
+        self.options = {"spot": Spot()}
+        self.server.faults.sometimes("CreateFleet", faults.no_capacity(), probability=0.3)
+
+
+class TestThatShowsTemplatesLate(OnEC2):
+    __test__ = True
+
+    def plant(self) -> None:
+        self.options = {"spot": Spot(on_demand_base=1)}
+        self.server.timings.template_lag = 3.0
 
 
 class TestThrottled(OnEC2):

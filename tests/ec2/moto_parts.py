@@ -7,6 +7,7 @@ so that any number of servers can live side by side in one process.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 from importlib import metadata
@@ -30,10 +31,14 @@ from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: E402
 from moto.events.models import events_backends  # noqa: E402
 from moto.events.utils import EventTemplateParser  # noqa: E402
 from moto.iam.models import iam_backends  # noqa: E402
+from moto.kms import models as kms  # noqa: E402
 from moto.sqs.models import sqs_backends  # noqa: E402
 from moto.ssm.models import ssm_backends  # noqa: E402
 
 settings.ENABLE_AMI_VALIDATION = True
+
+# Each account would make an RSA key of its own with its first encrypted volume: a tenth of a second.
+vars(kms)["generate_private_key"] = functools.cache(kms.generate_private_key)
 
 # moto leaves the account out of events.
 EventTemplateParser.DEFAULT_EVENT_INPUT_TEMPLATE = (
