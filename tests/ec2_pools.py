@@ -9,7 +9,7 @@ from typing import Any, Final
 from unittest import mock
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.task import Clock
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
@@ -54,6 +54,7 @@ class InSimulatedEC2(TestCase):
         self.addCleanup(self.threads.stop)
         self.machines: dict[str, Machine] = {}  # by instance id
         self.told: list[events.Event] = []
+        self.wakes: DeferredQueue[None] = DeferredQueue()  # turns that were asked for
         self.unreachable: set[str] = set()  # ids of instances that answer nobody
 
     def fields(self) -> dict[str, Any]:
@@ -78,6 +79,7 @@ class InSimulatedEC2(TestCase):
             thread_pool=self.threads,
             uniform=lambda: 0.5,
             installation=INSTALLATION,
+            wake=lambda: self.wakes.put(None),
             report=lambda blueprint, event: self.told.append(event),
         )
 

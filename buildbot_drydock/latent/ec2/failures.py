@@ -84,6 +84,8 @@ _REMEDIES: Final = (
     ("InvalidSnapshot", "give the volume's snapshot one of this region"),
     ("InvalidIamInstanceProfile", "give instance_profile one of this account"),
     ("InvalidAvailabilityZone", "give zones those of this region"),
+    ("AWS.SimpleQueueService.NonExistentQueue", "give interruption_queue one of this region"),
+    ("QueueDoesNotExist", "give interruption_queue one of this region"),
     ("OperationNotPermitted", "turn off the termination protection of the instance"),
     ("OptInRequired", "subscribe to the image in AWS Marketplace, or enable the region"),
     ("PendingVerification", "wait until AWS has verified the account"),

@@ -1,8 +1,8 @@
 """The queue that EventBridge sends EC2's warnings to, read in a thread of its own.
 
 Several pools, and all masters of each, may share a queue. A warning is deleted by the pool whose
-instance it is about; others leave it, and have kept it from that one for a few seconds at most. What
-is older than a warning can be, or none at all, is deleted by whoever reads it.
+instance it is about; another one leaves it, and then reads nothing for some seconds, so that it
+comes to others. What is older than a warning can be, or none at all, is deleted by whoever reads it.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from buildbot_drydock.latent.ec2.causes import CallFailed
 from buildbot_drydock.latent.ec2.interruptions import Notice, of_message
 
 WAIT_SECONDS: Final = 20  # for a message, the most that SQS takes
-HIDDEN_SECONDS: Final = 5  # for which a message that was read is kept from others
+HIDDEN_SECONDS: Final = 2  # for which a message that was read is kept from others
+ASIDE_SECONDS: Final = 4.0  # for which one that has left a message reads nothing
 OLD_SECONDS: Final = 300.0
 _FIRST_PAUSE_SECONDS: Final = 5.0  # after a failure, doubled to the last
 _LONGEST_PAUSE_SECONDS: Final = 300.0
+_MOST_DOUBLINGS: Final = 10
 _MOST_MESSAGES: Final = 10  # that SQS gives at once
 
 
@@ -48,7 +50,6 @@ class InterruptionQueue:
         hear: Callable[[Notice], None],
         call_in_reactor: Callable[..., Any],
         clock: Clock,
-        wait_seconds: int = WAIT_SECONDS,
     ) -> None:
         """*is_ours* tells in the thread whether an instance's id is of this pool.
 
@@ -60,7 +61,6 @@ class InterruptionQueue:
         self._hear = hear
         self._call_in_reactor = call_in_reactor
         self._clock = clock
-        self._wait_seconds = wait_seconds
         self._stopped = threading.Event()
         # Nothing waits for its end: a call may take as long as SQS waits for a message.
         self._thread = threading.Thread(
@@ -77,13 +77,14 @@ class InterruptionQueue:
     # --- in the thread -----------------------------------------------------------------------
 
     def _read(self) -> None:
-        pause, told = 0.0, ""
+        pause, failures, told = 0.0, 0, ""
         while not self._stopped.wait(pause):
             try:
-                self._read_once()
-                pause, told = 0.0, ""
+                pause = ASIDE_SECONDS if self._read_once() else 0.0
+                failures, told = 0, ""
             except CallFailed as failed:
-                pause = min(_LONGEST_PAUSE_SECONDS, pause * 2 or _FIRST_PAUSE_SECONDS)
+                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**failures)
+                failures = min(failures + 1, _MOST_DOUBLINGS)
                 if not self._stopped.is_set() and str(failed) != told:
                     told = str(failed)
                     self.log.error(
@@ -92,33 +93,34 @@ class InterruptionQueue:
                         told=told,
                     )
 
-    def _read_once(self) -> None:
+    def _read_once(self) -> bool:
+        """Read what there is; tell whether any of it was left."""
         reply = self._calls.call_in_thread(
             "ReceiveMessage",
             {
                 "QueueUrl": self._url,
                 "MaxNumberOfMessages": _MOST_MESSAGES,
-                "WaitTimeSeconds": self._wait_seconds,
+                "WaitTimeSeconds": WAIT_SECONDS,
                 "VisibilityTimeout": HIDDEN_SECONDS,
             },
             service="sqs",
         )
-        for message in reply.get("Messages", ()):
-            if self._stopped.is_set():
-                return
-            self._take(message)
+        messages = [] if self._stopped.is_set() else reply.get("Messages", ())
+        return not all([self._take(each) for each in messages])
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    def _take(self, message: Mapping[str, Any]) -> bool:
+        """Do with a message what is to be done; tell whether it was deleted."""
         notice = of_message(message.get("Body") or "")
         if notice is not None and self._is_ours(notice.instance):
             self._call_in_reactor(self._tell, notice)
         elif notice is not None and self._clock.seconds() < notice.at + OLD_SECONDS:
-            return
+            return False
         self._calls.call_in_thread(
             "DeleteMessage",
             {"QueueUrl": self._url, "ReceiptHandle": message["ReceiptHandle"]},
             service="sqs",
         )
+        return True
 
     # --- in the reactor ----------------------------------------------------------------------
 
