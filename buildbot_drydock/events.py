@@ -412,6 +412,7 @@ KINDS: dict[str, type[Event]] = {
         HostModeChanged,
         HostLost,
         HostReturned,
+        HostInterrupted,
         HostWarned,
         HostListBroken,
         HostListRead,

@@ -48,11 +48,14 @@ GOOD: dict[str, Any] = {
 WRONG: dict[str, tuple[Any, ...]] = {
     "region": ("frankfurt", "eu-central-1a", None, 3),
     "image": ("debian", 7, Image(owner="me", name="x"), Image(name="x"), SSMParameter("x y"), None),
-    "instance_types": ([], ["large"], "m7i.large", [7]),
+    "instance_types": ([], ["large"], "m7i.large", [7], [f"m{n}.large" for n in range(301)]),
     "subnets": (["vpc-01234567"], SUBNET, [None]),
     "zones": (["1a"], ["eu-central-1a"]),  # the last as there are subnets, too
     "launch_template": ("builders", LaunchTemplate("x"), LaunchTemplate("builders", version=3)),
-    "spot": (True, Spot(max_price=0), Spot(on_demand_base=-1), Spot(bid=1), Spot(3)),
+    "spot": (
+        *(True, Spot(max_price=0), Spot(on_demand_base=-1), Spot(bid=1), Spot(3)),
+        *(Spot(strategy="cheapest"), Spot(interruption_queue="drydock"), Spot(rebalance="drain")),
+    ),
     "volumes": (
         [Volume("sdf", size=1)],
         [Volume("/dev/sdf")],
@@ -78,7 +81,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "ssm": (SSM(user="admin"), SSM(), SSM(user="Admin"), "admin"),  # the first as reach is another
     "ssh": (SSH(), SSH(user="admin", port=0), SSH(user="admin", jump="gate"), "admin", None),
     "dead_man_hours": (0, -1, "12"),
-    "prices": ({"m7i.large": "0.1"}, {"m5.large": 0.1}, 0.1),
+    "prices": ({"m7i.large": "0.1"}, {"m7i.large": -0.1}, {"m5.large": 0.1}, 0.1),
     "profile": ("", 3),
     "role_arn": ("builds", "arn:aws:iam::1:role/x"),
     "external_id": ("drydock", "x"),  # the first as there is no role
@@ -105,7 +108,15 @@ OF_VALUES = (
         },
     ),
     (SSM, SSMFields, {"user": "admin"}, {"user": "the admin"}),
-    (Spot, SpotFields, {}, {"max_price": 0, "on_demand_base": -1, "fallback": 1}),
+    (
+        Spot,
+        SpotFields,
+        {},
+        {
+            **{"max_price": 0, "strategy": "cheapest", "on_demand_base": -1},
+            **{"on_demand_fallback": 1, "interruption_queue": "q", "rebalance": "replace"},
+        },
+    ),
 )
 PLACES = {
     SSM: "ssm",
@@ -142,7 +153,7 @@ class TestFields(SynchronousTestCase):
             {"image": None, "launch_template": LaunchTemplate("lt-0123456789abcdef0")},
             {"subnets": [], "zones": ["eu-central-1a"]},
             {"subnets": []},
-            {"spot": Spot(max_price=1, on_demand_base=2, fallback=False), "volumes": []},
+            {"spot": Spot(max_price=1, on_demand_base=2, on_demand_fallback=False), "volumes": []},
             {
                 "volumes": [
                     Volume("root", size=9, type="io2", iops=3000),
@@ -152,6 +163,13 @@ class TestFields(SynchronousTestCase):
             {"user_data": "#cloud-config\npackages: [git]\n"},
             {"role_arn": "arn:aws:iam::123456789012:role/x", "external_id": "xy"},
             {"ssh": SSH(user="admin", jump="gate", known_hosts="/dev/null")},
+            {
+                "spot": Spot(
+                    strategy="capacity-optimized",
+                    interruption_queue="https://sqs.eu-central-1.amazonaws.com/123456789012/x",
+                    rebalance="drain",
+                )
+            },
             {"dead_man_hours": None, "tags": {"team": "x"}, "prices": {"m7i.large": 0.1}},
         ):
             self.assertEqual(sentences(**fields), [], fields)

@@ -46,17 +46,15 @@ def request(
 
 
 class TestClientTokens(SynchronousTestCase):
-    @given(WORDS, WORDS, WORDS)
-    def test_each_host_and_candidate_has_its_own_which_is_always_the_same(
-        self, one: str, other: str, place: str
+    @given(WORDS, WORDS)
+    def test_each_host_and_request_has_its_own_which_is_always_the_same(
+        self, one: str, other: str
     ) -> None:
         def tokens(token: str) -> list[str]:
             found = [
-                client_token(pool, token, Candidate(kind, where, market))
+                client_token(pool, token, number)
                 for pool in (POOL, replace(POOL, installation="x"), replace(POOL, blueprint="x"))
-                for kind in ("m7i.large", "c7i.large")
-                for where in (place, f"{place}x")
-                for market in Market
+                for number in range(4)
             ]
             self.assertEqual(len(set(found)), len(found))
             return found
@@ -66,7 +64,7 @@ class TestClientTokens(SynchronousTestCase):
             self.assertTrue(set(tokens(one)).isdisjoint(tokens(other)))
 
     def test_it_is_as_short_as_ec2_wants_it(self) -> None:
-        found = client_token(POOL, "x" * 500, HERE)
+        found = client_token(POOL, "x" * 500, 10**9)
         self.assertLessEqual(len(found), 64)
         self.assertRegex(found, r"^[a-z0-9-]+$")
 
@@ -94,12 +92,11 @@ class TestRequests(SynchronousTestCase):
                     VolumeFields(device="root", size=9, iops=3000, throughput=250, kms_key="k"),
                 )
             },
-            {"max_price": 0.05, "tags": {"a": "b"}},
+            {"tags": {"a": "b"}},
         ):
-            for market in Market:
-                self.accepted(request(replace(HERE, market=market), **settings))
-                self.accepted(request(Candidate("m7i.large", "", market), None, **settings))
-        zone = Candidate("m7i.large", "eu-central-1a", Market.SPOT)
+            self.accepted(request(**settings))
+            self.accepted(request(replace(HERE, place=""), None, **settings))
+        zone = replace(HERE, place="eu-central-1a")
         self.accepted(request(zone, places_are_zones=True))
 
     def test_one_instance_is_asked_for_and_ends_when_it_is_shut_down(self) -> None:
@@ -109,11 +106,9 @@ class TestRequests(SynchronousTestCase):
         self.assertEqual(made["MetadataOptions"]["HttpTokens"], "required")
 
     def test_all_that_is_made_is_tagged_and_no_tag_of_ours_can_be_changed(self) -> None:
-        made = request(
-            replace(HERE, market=Market.SPOT), tags={"Name": "mine", "drydock:token": "x"}
-        )
+        made = request(tags={"Name": "mine", "drydock:token": "x"})
         kinds = [each["ResourceType"] for each in made["TagSpecifications"]]
-        self.assertEqual(kinds, ["instance", "volume", "spot-instances-request"])
+        self.assertEqual(kinds, ["instance", "volume"])
         for each in made["TagSpecifications"]:
             tags = {tag["Key"]: tag["Value"] for tag in each["Tags"]}
             self.assertEqual(tags, {"Name": "mine", **POOL.tags("drydock-1")})
@@ -146,13 +141,6 @@ class TestRequests(SynchronousTestCase):
         self.assertEqual(interface["SubnetId"], HERE.place)
         self.assertEqual(interface["Groups"], ["sg-1"])
         self.assertTrue({"SubnetId", "SecurityGroupIds"}.isdisjoint(made))
-
-    def test_a_spot_request_is_a_one_time_one(self) -> None:
-        made = request(replace(HERE, market=Market.SPOT), max_price=0.1)
-        options = made["InstanceMarketOptions"]["SpotOptions"]
-        self.assertEqual(options["SpotInstanceType"], "one-time")
-        self.assertEqual(options["MaxPrice"], "0.1")
-        self.assertNotIn("InstanceMarketOptions", request(max_price=0.1))
 
 
 class TestKeys(SynchronousTestCase):

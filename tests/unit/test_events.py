@@ -144,6 +144,18 @@ SENTENCES: list[tuple[Event, str]] = [
         "Host build1 is back in service after 61 s.",
     ),
     (
+        events.HostInterrupted(
+            host="i-1",
+            token="drydock-7",
+            what="m7i.large in eu-central-1a",
+            reason="spot interruption notice",
+            seconds=117.0,
+            hourly_price=0.0312,
+        ),
+        "Host i-1 (m7i.large in eu-central-1a, 0.0312 USD per hour), drydock-7: "
+        "spot interruption notice. It ends in 117 s.",
+    ),
+    (
         events.HostWarned(host="build1", reason="its clock is 900 s behind", remedy="set it"),
         "Host build1: its clock is 900 s behind. Remedy: set it.",
     ),

@@ -242,7 +242,7 @@ class EC2PoolFields(SSHPoolFields):
         "None lets it run.",
         json_schema_extra=unit("hours"),
     )
-    prices: dict[str, float] = pydantic.Field(
+    prices: dict[str, Annotated[float, pydantic.Field(ge=0)]] = pydantic.Field(
         default_factory=dict,
         description="What an hour of a type costs on demand. Spot prices are looked up.",
         json_schema_extra={
