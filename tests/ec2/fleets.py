@@ -32,6 +32,10 @@ ON_DEMAND_STRATEGIES = ("lowest-price", "prioritized")
 KNOWS_CAPACITY = frozenset({name for name in SPOT_STRATEGIES if "capacity" in name})
 
 
+class RefusedAsAWhole(EC2Error):
+    """What concerns a fleet and not one of its overrides."""
+
+
 @dataclass
 class Candidate:
     """One override of a launch template, for one market."""
@@ -254,16 +258,30 @@ def _pools(cloud: Cloud, candidates: list[Candidate], plan: Plan) -> list[Pool]:
     for candidate in candidates:
         try:
             check_request(cloud, candidate.request)
-            for place in places(cloud, candidate.request):
+            where = places(cloud, candidate.request)
+            _refuse_duplicates(candidate, where, pools)
+            for place in where:
                 check_place(cloud, candidate.request, place)
                 price = cloud.prices.price(
                     candidate.request["InstanceType"], place.zone, candidate.market, cloud.now()
                 )
                 left = room(cloud, candidate.request, place)
                 pools.append(Pool(candidate, place, price, left))
+        except RefusedAsAWhole:
+            raise
         except EC2Error as error:
             plan.fail(candidate, error)
     return pools
+
+
+def _refuse_duplicates(candidate: Candidate, where: list[Place], pools: list[Pool]) -> None:
+    """A fleet takes each type once in a zone, or it is refused as a whole."""
+    kind = candidate.request["InstanceType"]
+    zones = {pool.place.zone for pool in pools if pool.candidate.request["InstanceType"] == kind}
+    if zones & {place.zone for place in where}:
+        raise RefusedAsAWhole(
+            "InvalidFleetConfig", "The fleet configuration contains duplicate instance pools."
+        )
 
 
 def _order(strategy: str) -> Callable[[Pool], Any]:

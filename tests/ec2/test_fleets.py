@@ -46,6 +46,13 @@ class Fleets(ServerCase):
         shown_fleet = self.ec2.describe_fleets(FleetIds=[answer["FleetId"]])["Fleets"][0]
         self.assertEqual(shown_fleet["Tags"], [{"Key": "whole", "Value": "f"}])
 
+    def test_a_type_is_taken_once_in_a_zone(self) -> None:
+        other = self.server.catalogue.add_subnet("10.7.0.0/24", "us-east-1a")
+        twice = [self.over("c5.large"), {"InstanceType": "c5.large", "SubnetId": other}]
+        self.refused("InvalidFleetConfig", self.fleet, twice, spot=1)
+        self.assertEqual(self.launched_types(), [])
+        self.fleet([self.over("c5.large"), self.over("m5.large"), self.over("c5.large", "b")], 1)
+
     def test_the_cheapest_pool_with_capacity_is_taken_and_empty_ones_are_no_errors(self) -> None:
         self.server.prices.set_spot(0.01, instance_type="c5.large")
         self.server.prices.set_spot(0.02, instance_type="m5.large")

@@ -271,6 +271,20 @@ class TestCandidates(Launching):
             {(e.instance_type, e.zone) for e in self.living()}, {("m7i.large", second)}
         )
 
+    async def test_of_two_subnets_in_a_zone_the_other_is_asked_for_in_the_same_turn(self) -> None:
+        first = self.server.catalogue.subnets()["us-east-1a"]
+        second = self.server.catalogue.add_subnet("10.7.0.0/24", "us-east-1a")
+        provider = self.new_provider(subnets=[first, second], spot=Spot())
+        await provider.create(TOKEN, HostSpec())
+        self.assertEqual(self.living()[0].request["SubnetId"], first)
+        self.server.faults.next(
+            "CreateFleet", faults.error("InsufficientFreeAddressesInSubnet", "No address is free.")
+        )
+        await provider.create(OTHER, HostSpec(place=1))
+        self.assertEqual(self.living()[1].request["SubnetId"], second)
+        self.assertEqual(self.living()[1].market, "spot")
+        self.assertEqual(self.server.inspector.count_calls("DescribeSubnets"), 1)
+
     async def test_no_capacity_anywhere_is_told_with_the_reasons(self) -> None:
         self.server.capacity.set(0)
         provider = self.new_provider(subnets=[], zones=["us-east-1a"], spot=Spot())

@@ -24,7 +24,7 @@ _CAPACITY: Final = {
     *("InsufficientReservedInstanceCapacity", "InsufficientCapacityOnHost"),
     *("InsufficientFreeAddressesInSubnet", "InsufficientAddressCapacity"),
     *("UnfulfillableCapacity", "SpotMaxPriceTooLow", "Unsupported", "InsufficientVolumeCapacity"),
-    *("InvalidFleetConfiguration", "MaxTotalPriceExceeded", "ReservationCapacityExceeded"),
+    "ReservationCapacityExceeded",
 }
 _QUOTA: Final = {
     *("VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"),

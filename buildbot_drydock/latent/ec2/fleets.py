@@ -29,6 +29,7 @@ from buildbot_drydock.latent.ec2.requests import (
 )
 
 MOST_CANDIDATES: Final = 300  # the overrides that CreateFleet takes
+_HEEDS_ORDER: Final = "capacity-optimized-prioritized"
 # Of a template of the user's: what a fleet says itself, and what is only ever told.
 _NOT_TAKEN_OVER: Final = (
     *("InstanceType", "InstanceRequirements", "InstanceMarketOptions", "UserData", "Operator"),
@@ -129,7 +130,9 @@ def create_fleet(
 
 
 def _override(settings: Settings, candidate: Candidate, order: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"InstanceType": candidate.instance_type, "Priority": float(order)}
+    found: dict[str, Any] = {"InstanceType": candidate.instance_type}
+    if candidate.market is Market.ON_DEMAND or settings.strategy == _HEEDS_ORDER:
+        found["Priority"] = float(order)
     if candidate.place:
         found["AvailabilityZone" if settings.places_are_zones else "SubnetId"] = candidate.place
     if candidate.market is Market.SPOT and settings.max_price is not None:

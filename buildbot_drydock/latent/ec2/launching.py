@@ -14,7 +14,7 @@ and is waited for as long as a new one may be missing from a listing, before the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
@@ -99,18 +99,15 @@ class Launcher:
             return
         if launch.in_doubt is not None and await self._place(launch, launch.in_doubt, candidates):
             return
-        for of_a_market in self._by_market(candidates):
-            order = await self._orders.make(token, launch.number, of_a_market)
-            if await self._place(launch, order, candidates):
-                return
+        for _, of_a_market in groupby(candidates, key=lambda each: each.market):
+            untried = list(of_a_market)
+            while untried := list(self._shortages.available(untried)):
+                order = await self._orders.make(token, launch.number, untried)
+                if await self._place(launch, order, candidates):
+                    return
+                untried = [each for each in untried if each not in order.candidates]
         text = self._shortages.sentence(candidates)
         raise CallFailed(Cause.CAPACITY, NoCapacity(f"no capacity: {text}"))
-
-    def _by_market(self, candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
-        """Yield those that may be asked for, each market's when it is its turn."""
-        for _, group in groupby(candidates, key=lambda each: each.market):
-            if available := tuple(self._shortages.available(group)):
-                yield available
 
     async def _place(self, launch: Launch, order: Order, candidates: Sequence[Candidate]) -> bool:
         """Place an order; tell whether it was fulfilled. Raises if that is not known."""

@@ -18,7 +18,10 @@ from buildbot_drydock.latent.ec2.images import Calls, Images
 from buildbot_drydock.latent.ec2.launch_templates import ABSENT, LaunchTemplates
 from buildbot_drydock.latent.ec2.listing import Instance, instances
 from buildbot_drydock.latent.ec2.requests import Pool, Settings, run_instances
+from buildbot_drydock.latent.ec2.subnets import Subnets, once_in_a_zone
 
+# What a fleet says of a type that a zone does not offer, where RunInstances says Unsupported.
+_NOT_OFFERED: Final = "InvalidFleetConfiguration"
 _NAMED: Final = 3  # candidates, in a sentence
 
 
@@ -123,6 +126,8 @@ class FleetOrder:
         for told in reply.get("Errors", ()):
             concerned = fleets.concerned(told, self.candidates)
             code, message = told.get("ErrorCode") or "", told.get("ErrorMessage") or ""
+            if code == _NOT_OFFERED:
+                code, message = "Unsupported", f"{code}: {message}"
             failed = meaning(code, message, self._call(concerned or self.candidates))
             if not reply.get("Instances"):
                 self._see_about_template(failed)
@@ -143,6 +148,7 @@ class Orders:
         settings: Settings,
         images: Images,
         templates: LaunchTemplates,
+        subnets: Subnets,
         user_data: Callable[[str], str],
         *,
         region: str,
@@ -153,6 +159,7 @@ class Orders:
         self._settings = settings
         self._images = images
         self._templates = templates
+        self._subnets = subnets
         self._user_data = user_data
         self._region = region
         self.by_fleet = by_fleet
@@ -160,7 +167,7 @@ class Orders:
     async def make(self, token: str, number: int, candidates: Sequence[Candidate]) -> Order:
         """Return the n-th order for a host. Raises ``CallFailed``.
 
-        All *candidates* are of one market.
+        All *candidates* are of one market, and the order is for all that EC2 takes at once.
         """
         image = await self._images.current()
         text = self._user_data(token)
@@ -170,6 +177,7 @@ class Orders:
             request = run_instances(settings, pool, token, candidate, image, text)
             return RunOrder(self._calls, candidate, request)
         base = await self._templates.base()
+        candidates = once_in_a_zone(candidates, await self._subnets.zones())
         market = candidates[0].market
         data = fleets.template_data(settings, pool, token, market, image, text, base)
         template = fleets.create_launch_template(pool, token, data)

@@ -33,6 +33,7 @@ from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
 from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
 from buildbot_drydock.latent.ec2.requests import Pool, Settings
+from buildbot_drydock.latent.ec2.subnets import Subnets
 from buildbot_drydock.latent.hosts_fields import HostFields
 from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.keeper import Keeper
@@ -128,6 +129,7 @@ class EC2Pool(Definition):
             settings,
             images,
             templates,
+            Subnets(account, fields.subnets),
             lambda token: user_data_of(fields, pool, token, keys),
             region=fields.region,
             by_fleet=fields.by_fleet,
