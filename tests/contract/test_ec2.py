@@ -120,6 +120,14 @@ class TestOnSpot(OnEC2):
         self.options = {"spot": Spot()}
 
 
+class TestOnSpotWithLostReplies(OnEC2):
+    __test__ = True
+
+    def plant(self) -> None:
+        self.options = {"spot": Spot()}
+        self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
+
+
 class TestThatTakesItsTime(OnEC2):
     """What is new shows late, its tags later still, and nothing changes at once."""
 

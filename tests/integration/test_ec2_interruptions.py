@@ -240,9 +240,11 @@ class TestTheQueue(OnSpot):
         self.assertIsNotNone((await self.only(provider)).ends_at)
 
     async def test_it_is_read_in_a_thread_with_a_name_until_the_pool_closes(self) -> None:
-        provider = self.heeding()
+        provider = self.heeding("one-of-its-own")
         (thread,) = [
-            each for each in threading.enumerate() if each.name == "drydock-interruptions-cloud"
+            each
+            for each in threading.enumerate()
+            if each.name == "drydock-interruptions-one-of-its-own"
         ]
         await provider.close()
         await deferToThread(thread.join, _SECONDS)

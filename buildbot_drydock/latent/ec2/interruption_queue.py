@@ -82,9 +82,8 @@ class InterruptionQueue:
             try:
                 pause = ASIDE_SECONDS if self._read_once() else 0.0
                 failures, told = 0, ""
+                continue
             except CallFailed as failed:
-                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**failures)
-                failures = min(failures + 1, _MOST_DOUBLINGS)
                 if not self._stopped.is_set() and str(failed) != told:
                     told = str(failed)
                     self.log.error(
@@ -92,6 +91,10 @@ class InterruptionQueue:
                         url=self._url,
                         told=told,
                     )
+            except Exception:  # noqa: BLE001 - a bug must not end the reading
+                self.log.failure("reading {url}", url=self._url)
+            pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0**failures)
+            failures = min(failures + 1, _MOST_DOUBLINGS)
 
     def _read_once(self) -> bool:
         """Read what there is; tell whether any of it was left."""
