@@ -30,6 +30,10 @@ _ACCESS_KEY = re.compile(r"Credential=([^/]+)/[^/]*/([^/]*)/([^/]*)/")
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>")
 
 
+# It keeps nothing of one server, and takes a while to make ready for its first call.
+_moto = DomainDispatcherApplication(create_backend_app)
+
+
 class Permissions:
     """Who may do what: actions that nobody may call, and access keys that have expired."""
 
@@ -72,7 +76,7 @@ class Front:
         self._permissions = permissions
         self._inspector = inspector
         self._systems_manager = systems_manager
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._moto = _moto
         self._closed = threading.Event()
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ if installed != MOTO_VERSION:
 # 1301 images that no test asks for would be loaded with the first call: two seconds.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
-from moto import settings  # noqa: E402
+from moto import backends, settings  # noqa: E402
 from moto.ec2.models import ec2_backends  # noqa: E402
 from moto.ec2.models.instance_types import INSTANCE_TYPES  # noqa: E402
 from moto.events.models import events_backends  # noqa: E402
@@ -36,6 +36,10 @@ from moto.sqs.models import sqs_backends  # noqa: E402
 from moto.ssm.models import ssm_backends  # noqa: E402
 
 settings.ENABLE_AMI_VALIDATION = True
+
+# It would list its directories with every call.
+_MODULES = tuple(backends.list_of_moto_modules())
+vars(backends)["list_of_moto_modules"] = lambda: _MODULES
 
 # Each account would make an RSA key of its own with its first encrypted volume: a tenth of a second.
 vars(kms)["generate_private_key"] = functools.cache(kms.generate_private_key)

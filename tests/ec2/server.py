@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 import boto3
+from botocore.client import ClientCreator
 from botocore.config import Config
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
@@ -34,6 +35,19 @@ TICK = 0.05
 # Sessions read the descriptions of the API, which takes a while; making clients must be serialized.
 _session = boto3.session.Session()
 _session_lock = threading.Lock()
+
+# botocore builds the class of each client anew, with some 700 methods for EC2. Once will do.
+_make_class = ClientCreator._create_client_class
+_classes: dict[str, type] = {}
+
+
+def _class_made_once(creator: ClientCreator, service: str, model: Any) -> type:
+    if service not in _classes:
+        _classes[service] = _make_class(creator, service, model)
+    return _classes[service]
+
+
+ClientCreator._create_client_class = _class_made_once
 
 assert answers.Answers  # moto's urls lead there since it was imported
 
