@@ -9,7 +9,7 @@ from typing import Any
 
 from buildbot_drydock import Spot
 from buildbot_drydock.errors import RetryLater
-from buildbot_drydock.interfaces import Closes, HostSpec, Provider
+from buildbot_drydock.interfaces import Closes, HostSpec, Prices, Provider
 from buildbot_drydock.latent.ec2.provider import EC2Provider
 from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
 from tests.ec2 import faults
@@ -96,6 +96,9 @@ class TestOnEC2(OnEC2):
 
     def test_it_closes(self) -> None:
         self.assertIsInstance(self.real, Closes)
+
+    def test_it_knows_prices(self) -> None:
+        self.assertIsInstance(self.real, Prices)
 
 
 class TestByRunInstances(OnEC2):

@@ -82,6 +82,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "ssh": (SSH(), SSH(user="admin", port=0), SSH(user="admin", jump="gate"), "admin", None),
     "dead_man_hours": (0, -1, "12"),
     "prices": ({"m7i.large": "0.1"}, {"m7i.large": -0.1}, {"m5.large": 0.1}, 0.1),
+    "max_hourly_cost": (0, -1, 0.5),  # the last as there are no prices
     "profile": ("", 3),
     "role_arn": ("builds", "arn:aws:iam::1:role/x"),
     "external_id": ("drydock", "x"),  # the first as there is no role
@@ -145,6 +146,14 @@ def sentences(**fields: Any) -> list[str]:
 
 
 class TestFields(SynchronousTestCase):
+    def test_money_is_limited_only_where_prices_are_known_and_allow_one_instance(self) -> None:
+        for fields, words in (
+            ({"spot": Spot(max_price=0.1)}, "nothing says what m7i.large"),
+            ({"prices": {"m7i.large": 3.0}}, "raise max_hourly_cost to 3 or more"),
+        ):
+            (told,) = sentences(max_hourly_cost=2.0, **fields)
+            self.assertIn(words, told)
+
     def test_what_is_good_is_good(self) -> None:
         for fields in (
             {},
@@ -170,6 +179,8 @@ class TestFields(SynchronousTestCase):
                     rebalance="drain",
                 )
             },
+            {"max_hourly_cost": 2, "prices": {"m7i.large": 0.1}, "spot": Spot()},
+            {"max_hourly_cost": 2, "spot": Spot(max_price=0.1, on_demand_fallback=False)},
             {"dead_man_hours": None, "tags": {"team": "x"}, "prices": {"m7i.large": 0.1}},
         ):
             self.assertEqual(sentences(**fields), [], fields)

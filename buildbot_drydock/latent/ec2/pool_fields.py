@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import pydantic
 
+from buildbot_drydock.latent.definition import PricedFields
 from buildbot_drydock.latent.ec2 import userdata
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market, candidates, markets
 from buildbot_drydock.latent.ec2.fields import (
@@ -28,6 +29,7 @@ from buildbot_drydock.latent.ec2.fields import (
     sequence,
 )
 from buildbot_drydock.latent.ec2.fleets import MOST_CANDIDATES
+from buildbot_drydock.latent.ec2.prices import known_beforehand
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
 from buildbot_drydock.latent.problems import Conflict, Fields, examine, unit
 from buildbot_drydock.latent.ssh_pool import SSHPoolFields
@@ -89,7 +91,7 @@ def _listing(values: str, example: str, field: str) -> dict[str, Any]:
     return {"values": f"a list of {values}", "remedy": f"give {field} a list such as {example}"}
 
 
-class EC2PoolFields(SSHPoolFields):
+class EC2PoolFields(SSHPoolFields, PricedFields):
     """The fields of ``EC2Pool``."""
 
     region: str = pydantic.Field(
@@ -287,15 +289,10 @@ class EC2PoolFields(SSHPoolFields):
         yield from self._conflicts_of_access()
         yield from self._conflicts_of_user_data()
         yield from self._conflicts_of_tags()
+        yield from self._conflicts_of_prices()
         if "choices" in self.model_fields_set:
             yield Conflict(
                 ("choices",), "nothing of an instance is left to be chosen", "remove choices"
-            )
-        if unpriced := sorted(set(self.prices) - set(self.instance_types)):
-            yield Conflict(
-                ("prices", "instance_types"),
-                f"{', '.join(unpriced)} is priced, and not in instance_types",
-                "give prices the types that are",
             )
 
     def _conflicts_of_places(self) -> Iterator[Conflict]:
@@ -426,6 +423,32 @@ class EC2PoolFields(SSHPoolFields):
                 )
         if len(self.tags) > _MOST_TAGS:
             yield Conflict(("tags",), f"there are {len(self.tags)}", f"give at most {_MOST_TAGS}")
+
+    def _conflicts_of_prices(self) -> Iterator[Conflict]:
+        if strangers := sorted(set(self.prices) - set(self.instance_types)):
+            yield Conflict(
+                ("prices", "instance_types"),
+                f"{', '.join(strangers)} is priced, and not in instance_types",
+                "give prices the types that are",
+            )
+        if self.max_hourly_cost is None:
+            return
+        most = None if self.spot is None else self.spot.max_price
+        prices = {each: known_beforehand(each, self.prices, most) for each in self.all_candidates}
+        unknown = [each for each, price in prices.items() if price is None]
+        if unknown:
+            yield Conflict(
+                ("max_hourly_cost", "prices"),
+                f"nothing says what {unknown[0]} may cost",
+                "give prices each of the instance_types",
+            )
+        dearest = max((price for price in prices.values() if price is not None), default=0.0)
+        if dearest > self.max_hourly_cost:
+            yield Conflict(
+                ("max_hourly_cost", "prices"),
+                f"one instance at {dearest:g} costs more than {self.max_hourly_cost:g} an hour",
+                f"raise max_hourly_cost to {dearest:g} or more, or leave that type out",
+            )
 
     @property
     def user(self) -> str:

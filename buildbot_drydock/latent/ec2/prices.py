@@ -63,19 +63,17 @@ class Prices:
         return max(known) if known and len(known) == len(prices) else None
 
     def _of_candidate(self, candidate: Candidate) -> float | None:
-        on_demand = self._on_demand.get(candidate.instance_type)
-        if candidate.market is Market.ON_DEMAND:
-            return on_demand
+        told = known_beforehand(candidate, self._on_demand, self._max_price)
         current = [
             changes[-1][1]
             for (kind, _), changes in self._history.items()
-            if kind == candidate.instance_type
+            if kind == candidate.instance_type and candidate.market is Market.SPOT
         ]
+        if not current:
+            return told
         # A subnet's zone is not known here, so it is the dearest of them all.
-        found = max(current) if current else on_demand
-        # Nobody pays more than what is asked for on demand, unless they say so.
-        limits = [each for each in (found, self._max_price) if each is not None]
-        return min(limits) if limits else None
+        limits = [max(current), *([] if self._max_price is None else [self._max_price])]
+        return min(limits)
 
     async def learn(self, listed: Collection[Instance]) -> None:
         """Look up what the spot instances among *listed* cost when they were started.
@@ -120,6 +118,20 @@ class Prices:
         }
         self._history = history(await self._calls.pages("DescribeSpotPriceHistory", request))
         self._since, self._asked_at = since, now
+
+
+def known_beforehand(
+    candidate: Candidate, on_demand: Mapping[str, float], max_price: float | None
+) -> float | None:
+    """Return what an hour of a candidate costs at most, as far as the user says.
+
+    Nobody pays more for spot than what is asked for on demand, unless they say so.
+    """
+    told = on_demand.get(candidate.instance_type)
+    if candidate.market is Market.ON_DEMAND:
+        return told
+    limits = [each for each in (told, max_price) if each is not None]
+    return min(limits) if limits else None
 
 
 def history(pages: Iterable[Mapping[str, Any]]) -> History:
