@@ -19,9 +19,9 @@ whose clock is the time of day.
 
 **Time.** `server.timings` (`Timings`, may be changed at any time) says how long `pending`,
 `status_checks`, `stopping`, `shutting_down`, `listing_lag` (and `listing_lag_calls`), `tag_lag`,
-`template_lag`, `terminated_listed`, `spot_relaunch` and `token_kept` take. All but the last three are 0: a change
-shows in the call after the one that began it. `server.advance(seconds)` moves a `ScriptedClock` and
-does in order what is due on the way; `server.settle()` does what is due now. Any object with
+`template_lag`, `terminated_listed`, `spot_relaunch` and `token_kept` take. All but the last three
+are 0: a change shows in the call after the one that began it. `server.advance(seconds)` moves a
+`ScriptedClock` and does in order what is due on the way; `server.settle()` does what is due now. Any object with
 `seconds()` is a clock too, a Twisted reactor for one; what is due then is looked for 20 times a
 second.
 
@@ -64,10 +64,10 @@ runs while the launching call has the cloud to itself.
 **The inspector.** `server.inspector` sees what really is, without lag: `instances` (all ever),
 `living`, `running`, `in_state(name)`, `with_tag(key, value)`, `by_tag(key)`, `launched()`,
 `doubled_tokens()`, `doubled_tags(key)`, `orphan_volumes()`, `volumes()`, `spot_requests()`,
-`open_spot_requests()`, `launch_templates()`, `calls` (each a `Call`), `count_calls(action, since=)`, `calls_by_action()`,
-`calls_of(action)`, `errors_by_code()`, `forget_calls()`, and `crashes`
-(what the server itself raised; a client hears `TestServerCrashed`). An `Instance` tells its `request` (what it
-was launched from: template, override and parameters in one, in RunInstances' words), `sent` (the
+`open_spot_requests()`, `launch_templates()`, `calls` (each a `Call`),
+`count_calls(action, since=)`, `calls_by_action()`, `calls_of(action)`, `errors_by_code()`,
+`forget_calls()`, and `crashes` (what the server itself raised; a client hears `TestServerCrashed`).
+An `Instance` tells its `request` (what it was launched from: template, override and parameters in one, in RunInstances' words), `sent` (the
 call's parameters as the client sent them), `history`, `tags`, `origin_token` (the caller's
 ClientToken), `market`, `zone`, `volumes` and more.
 

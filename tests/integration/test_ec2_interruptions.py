@@ -10,7 +10,7 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
-from twisted.logger import globalLogPublisher
+from twisted.logger import capturedLogs, globalLogPublisher
 
 from buildbot_drydock import Spot
 from buildbot_drydock.events import HostInterrupted
@@ -22,7 +22,7 @@ from buildbot_drydock.model import Observed
 from tests.ec2 import faults
 from tests.ec2_pools import OTHER, TOKEN, OnEC2
 
-_SECONDS = 15.0  # for what happens in a thread
+_SECONDS = 60.0  # for what happens in a thread
 
 
 class OnSpot(OnEC2):
@@ -77,8 +77,10 @@ class TestPolling(OnSpot):
         observed = await self.ready(provider)
         self.server.interrupt(observed.identity, notice=0, status="instance-terminated-by-price")
         self.server.settle()
-        self.assertEqual(await provider.inventory(), [])
+        with capturedLogs() as logs:
+            self.assertEqual(await provider.inventory(), [])
         (event,) = self.interruptions()
+        self.assertIn(event.sentence(), [each.get("sentence") for each in logs])
         self.assertIn("without notice: the spot price rose", event.sentence())
         self.assertEqual(event.hourly_price, 0.03125)
         await provider.inventory()
@@ -159,7 +161,7 @@ class TestTheQueue(OnSpot):
 
         def wait() -> None:
             names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-            for _ in range(600):
+            for _ in range(1200):
                 told = self.sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
                 if not any(int(told["Attributes"][name]) for name in names):
                     return

@@ -208,16 +208,16 @@ class EC2Provider:
         if not self._notices.hear(notice):
             return False
         left = None if notice.ends_at is None else notice.ends_at - self._clock.seconds()
-        self._report(
-            HostInterrupted(
-                host=instance.id,
-                token=instance.token,
-                what=f"{instance.instance_type} in {instance.zone}",
-                reason=notice.reason,
-                seconds=None if left is None else max(0.0, left),
-                hourly_price=self._prices.of(instance),
-            )
+        event = HostInterrupted(
+            host=instance.id,
+            token=instance.token,
+            what=f"{instance.instance_type} in {instance.zone}",
+            reason=notice.reason,
+            seconds=None if left is None else max(0.0, left),
+            hourly_price=self._prices.of(instance),
         )
+        self.log.info("{sentence}", sentence=event.sentence())
+        self._report(event)
         return True
 
     def expected_price(self) -> float | None:
