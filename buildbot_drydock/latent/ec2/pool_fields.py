@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import pydantic
 
 from buildbot_drydock.latent.definition import PricedFields
 from buildbot_drydock.latent.ec2 import userdata
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market, candidates, markets
+from buildbot_drydock.latent.ec2.field_values import (
+    GroupId,
+    SubnetId,
+    as_image,
+    as_volumes,
+    listing,
+    made,
+    some,
+)
 from buildbot_drydock.latent.ec2.fields import (
-    AMI,
     ROOT_DEVICE,
     SSM,
-    Image,
     ImageFields,
     LaunchTemplate,
     LaunchTemplateFields,
     Spot,
     SpotFields,
     SSMFields,
-    SSMParameter,
     SSMParameterFields,
-    Volume,
     VolumeFields,
     sequence,
 )
 from buildbot_drydock.latent.ec2.fleets import MOST_CANDIDATES
 from buildbot_drydock.latent.ec2.prices import known_beforehand
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
-from buildbot_drydock.latent.problems import Conflict, Fields, examine, unit
+from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.ssh_pool import SSHPoolFields
 
 _SIGNS_PER_LIFE: Final = 4  # of a dead-man switch, so that one or two may be lost
@@ -40,55 +44,6 @@ _LONGEST_OVER_SSM: Final = 3600.0  # where each takes some calls of AWS
 _MOST_TAGS: Final = 45  # of the 50 that a resource may have, some are ours
 _REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 _ZONE: Final = r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$"
-
-
-def _made(value_class: type[Any], fields_class: type[Fields]) -> Any:
-    """Return what makes fields of a value in master.cfg, or says all that is wrong with it."""
-
-    def make(value: object) -> object:
-        if not isinstance(value, value_class):
-            return value
-        fields, problems = examine(
-            fields_class, value.arguments, subject=value_class.__name__, name=""
-        )
-        if problems:
-            raise ValueError(
-                "; ".join(f"field {p.field!r}: {p.message} ({p.remedy})" for p in problems)
-            )
-        return fields
-
-    return make
-
-
-def _volumes(value: object) -> object:
-    make = _made(Volume, VolumeFields)
-    return tuple(map(make, value)) if isinstance(value, list | tuple) else value
-
-
-def _image(value: object) -> object:
-    if isinstance(value, Image):
-        return _made(Image, ImageFields)(value)
-    if isinstance(value, SSMParameter):
-        return _made(SSMParameter, SSMParameterFields)(value)
-    if isinstance(value, str) and not re.match(AMI, value):
-        raise ValueError("it is not the id of an image, which is 'ami-' and 8 or 17 digits")
-    if not (value is None or isinstance(value, str | ImageFields | SSMParameterFields)):
-        raise ValueError("it is neither the id of an image, an Image nor an SSMParameter")
-    return value
-
-
-SubnetId = Annotated[str, pydantic.Field(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]
-GroupId = Annotated[str, pydantic.Field(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]
-
-
-def _some(value: object) -> object:
-    if value in ([], ()):
-        raise ValueError("there is none in it")
-    return sequence(value)
-
-
-def _listing(values: str, example: str, field: str) -> dict[str, Any]:
-    return {"values": f"a list of {values}", "remedy": f"give {field} a list such as {example}"}
 
 
 class EC2PoolFields(SSHPoolFields, PricedFields):
@@ -100,7 +55,7 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
         json_schema_extra={"values": "a text", "remedy": "give region one such as 'eu-central-1'"},
     )
     image: Annotated[
-        str | ImageFields | SSMParameterFields | None, pydantic.BeforeValidator(_image)
+        str | ImageFields | SSMParameterFields | None, pydantic.BeforeValidator(as_image)
     ] = pydantic.Field(
         default=None,
         description="The image: its id, an `Image` or an `SSMParameter`. It is looked up when the "
@@ -113,16 +68,16 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
     )
     instance_types: Annotated[
         tuple[Annotated[str, pydantic.Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...],
-        pydantic.BeforeValidator(_some),
+        pydantic.BeforeValidator(some),
     ] = pydantic.Field(
         description="The types of instance that would do, the best first. If there is no capacity "
         "of one, the next is launched at once.",
-        json_schema_extra=_listing("types", "['m7i.large', 'm6i.large']", "instance_types"),
+        json_schema_extra=listing("types", "['m7i.large', 'm6i.large']", "instance_types"),
     )
     subnets: Annotated[tuple[SubnetId, ...], pydantic.BeforeValidator(sequence)] = pydantic.Field(
         default=(),
         description="The subnets to launch in, the best first: ids.",
-        json_schema_extra=_listing("subnets' ids", "['subnet-0123456789abcdef0']", "subnets"),
+        json_schema_extra=listing("subnets' ids", "['subnet-0123456789abcdef0']", "subnets"),
     )
     zones: Annotated[
         tuple[Annotated[str, pydantic.Field(pattern=_ZONE)], ...],
@@ -130,11 +85,11 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
     ] = pydantic.Field(
         default=(),
         description="The zones to launch in, in the default VPC, instead of subnets.",
-        json_schema_extra=_listing("zones", "['eu-central-1a', 'eu-central-1b']", "zones"),
+        json_schema_extra=listing("zones", "['eu-central-1a', 'eu-central-1b']", "zones"),
     )
     launch_template: Annotated[
         LaunchTemplateFields | None,
-        pydantic.BeforeValidator(_made(LaunchTemplate, LaunchTemplateFields)),
+        pydantic.BeforeValidator(made(LaunchTemplate, LaunchTemplateFields)),
     ] = pydantic.Field(
         default=None,
         description="A `LaunchTemplate`, for what is not said here. What is said here, and the user "
@@ -144,18 +99,18 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
             "remedy": "give launch_template one, such as LaunchTemplate('builders')",
         },
     )
-    spot: Annotated[SpotFields | None, pydantic.BeforeValidator(_made(Spot, SpotFields))] = (
+    spot: Annotated[SpotFields | None, pydantic.BeforeValidator(made(Spot, SpotFields))] = (
         pydantic.Field(
             default=None,
             description="A `Spot`, for spot instances. None is on-demand ones.",
             json_schema_extra={"values": "a Spot", "remedy": "give spot a Spot, such as Spot()"},
         )
     )
-    volumes: Annotated[tuple[VolumeFields, ...], pydantic.BeforeValidator(_volumes)] = (
+    volumes: Annotated[tuple[VolumeFields, ...], pydantic.BeforeValidator(as_volumes)] = (
         pydantic.Field(
             default=(),
             description="The volumes that are not as the image has them: a list of `Volume`.",
-            json_schema_extra=_listing("Volume", "[Volume('root', size=50)]", "volumes"),
+            json_schema_extra=listing("Volume", "[Volume('root', size=50)]", "volumes"),
         )
     )
     encrypted: bool = pydantic.Field(
@@ -171,9 +126,7 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
         pydantic.Field(
             default=(),
             description="The security groups, by their ids. They let the master in at the SSH port.",
-            json_schema_extra=_listing(
-                "groups' ids", "['sg-0123456789abcdef0']", "security_groups"
-            ),
+            json_schema_extra=listing("groups' ids", "['sg-0123456789abcdef0']", "security_groups"),
         )
     )
     key_name: str | None = pydantic.Field(
@@ -218,7 +171,7 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
         description="How the master reaches an instance: over SSH at its private or public "
         "address, or over AWS Systems Manager, which needs no open port.",
     )
-    ssm: Annotated[SSMFields | None, pydantic.BeforeValidator(_made(SSM, SSMFields))] = (
+    ssm: Annotated[SSMFields | None, pydantic.BeforeValidator(made(SSM, SSMFields))] = (
         pydantic.Field(
             default=None,
             description="With `reach='ssm'`: an `SSM` with the user that workers run as.",
@@ -228,7 +181,7 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
             },
         )
     )
-    ssh: Annotated[SSHFields, pydantic.BeforeValidator(_made(SSH, SSHFields))] = pydantic.Field(
+    ssh: Annotated[SSHFields, pydantic.BeforeValidator(made(SSH, SSHFields))] = pydantic.Field(
         default_factory=SSHFields,
         description="How to reach the instances: an `SSH` with at least a `user`, the one that the "
         "image makes. Keys are made by the master; those given here are tried after them.",
