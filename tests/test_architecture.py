@@ -24,7 +24,7 @@ LONGER_MODULES = {"latent.worker": 600, "testing.store_contract": 1_000}
 LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
-        *("costs", "policy", "planner", "offers"),
+        *("costs", "policy", "planner", "offers", "queries"),
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),

@@ -104,7 +104,11 @@ resources = sa.Table(
     sa.Column("end_reason", _text()),
     sa.Column("hourly_price", sa.Double),
     sa.Column("priced_at", sa.Double),
-    sa.Index("drydock_resources_status", "status"),
+    # With the id at the end, so that pages of a listing can be read in its order.
+    sa.Index("drydock_resources_status_id", "status", "id"),
+    sa.Index("drydock_resources_blueprint_id", "blueprint", "id"),
+    sa.Index("drydock_resources_host_id", "host", "id"),
+    sa.Index("drydock_resources_since_id", "since", "id"),
     **_OPTIONS,
 )
 
@@ -134,8 +138,9 @@ leases = sa.Table(
     sa.Column("returns", _text(), nullable=False),  # JSON list of texts
     sa.Column("reason", _text(), nullable=False),
     sa.Column("held_since", sa.Double),
-    sa.Index("drydock_leases_status", "status"),
-    sa.Index("drydock_leases_resource", "resource"),
+    sa.Index("drydock_leases_status_id", "status", "id"),
+    sa.Index("drydock_leases_resource_id", "resource", "id"),
+    sa.Index("drydock_leases_since_id", "since", "id"),
     **_OPTIONS,
 )
 
@@ -159,7 +164,10 @@ events = sa.Table(
     sa.Column("blueprint", _name(MOST_INDEXED)),
     sa.Column("resource", sa.Integer),
     sa.Column("lease", sa.Integer),
-    sa.Index("drydock_events_resource", "resource"),
-    sa.Index("drydock_events_lease", "lease"),
+    sa.Index("drydock_events_lease_id", "lease", "id"),
+    sa.Index("drydock_events_resource_id", "resource", "id"),
+    sa.Index("drydock_events_kind_id", "kind", "id"),
+    sa.Index("drydock_events_blueprint_id", "blueprint", "id"),
+    sa.Index("drydock_events_at_id", "at", "id"),
     **_OPTIONS,
 )

@@ -1,0 +1,449 @@
+"""Reading rows for people: filtered, ordered, page by page, destroyed ones included.
+
+However much has happened before, one call reads a bounded number of rows. A page is cut from a
+*window*: the first rows that an index has in the order asked for, of each value that an indexed
+filter names. What other filters leave of the window is the answer. If the window ends before the
+page is full, the question is refused, and the refusal says how to narrow it; an answer is never
+short without saying so.
+
+Only the columns named here can be read. What a row keeps to itself (a lease's nonce, what else a
+provider tells of a host) is not among them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from buildbot_drydock.queries import (
+    MOST_INTEGER,
+    MOST_READ,
+    Condition,
+    Kind,
+    Page,
+    Query,
+    QueryProblem,
+    check,
+    descends,
+    ordered_by,
+)
+from buildbot_drydock.store import transactions
+from buildbot_drydock.store.schema import events, leases, resources
+
+# Values of an indexed filter that are looked up one by one.
+MOST_LOOKED_UP: Final = 8
+IDS_AT_A_TIME: Final = 500
+
+_CHAIN: Final = ("lt", "le", "gt", "ge", "eq", "in")
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def _object(text: Any) -> dict[str, Any]:
+    """Return what a column says; one that is damaged says nothing to people."""
+    value = _loaded(text)
+    return value if isinstance(value, dict) else {}
+
+
+def _list(text: Any) -> list[Any]:
+    value = _loaded(text)
+    return value if isinstance(value, list) else []
+
+
+def _loaded(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a listing: its column, what is in it, and how it is shown."""
+
+    column: sa.ColumnElement[Any]
+    kind: Kind
+    read: Callable[[Any], Any] = _given
+
+
+def _integer(column: sa.ColumnElement[Any]) -> Field:
+    return Field(column, Kind.INTEGER)
+
+
+def _number(column: sa.ColumnElement[Any]) -> Field:
+    return Field(column, Kind.NUMBER)
+
+
+def _words(column: sa.ColumnElement[Any]) -> Field:
+    return Field(column, Kind.TEXT)
+
+
+def _attribute(column: sa.ColumnElement[Any], name: str) -> Field:
+    return Field(column, Kind.ATTRIBUTE, lambda text: _object(text).get(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A table as people see it."""
+
+    table: sa.Table
+    key: str  # the field that is its primary key
+    fields: Mapping[str, Field]
+    # By the field that rows are ordered by, the fields that an index has before it.
+    indices: Mapping[str, tuple[str, ...]]
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of fields with few
+    joined: sa.Table | None = None  # what some of the fields are taken from,
+    joined_by: sa.ColumnElement[bool] | None = None  # and how
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        return {name: each.kind for name, each in self.fields.items()}
+
+
+RESOURCES: Final = Listing(
+    table=resources,
+    key="resourceid",
+    fields={
+        "resourceid": _integer(resources.c.id),
+        "blueprint": _words(resources.c.blueprint),
+        "token": _words(resources.c.token),
+        "place": _integer(resources.c.place),
+        "status": _words(resources.c.status),
+        "version": _integer(resources.c.version),
+        "since": _number(resources.c.since),
+        "created_at": _number(resources.c.created_at),
+        "labels": Field(resources.c.labels, Kind.OBJECT, _object),
+        "host": _words(resources.c.host),
+        "built_for": _integer(resources.c.built_for),
+        "parent_lease": _integer(resources.c.parent_lease),
+        "identity": _words(resources.c.identity),
+        "address": _words(resources.c.address),
+        "uses": _integer(resources.c.uses),
+        "last_used_at": _number(resources.c.last_used_at),
+        "locks": Field(resources.c.locks, Kind.OBJECT, _list),
+        "reason": _words(resources.c.reason),
+        "faults": _integer(resources.c.faults),
+        "fault_at": _number(resources.c.fault_at),
+        "fault": _words(sa.func.coalesce(resources.c.fault, "")),  # older rows have none
+    },
+    indices={"resourceid": ("blueprint", "status", "host"), "since": ()},
+    values={"status": ("pending", "active", "released", "broken", "destroyed")},
+)
+
+LEASES: Final = Listing(
+    table=leases,
+    key="leaseid",
+    fields={
+        "leaseid": _integer(leases.c.id),
+        "owner": _words(leases.c.owner),
+        "masterid": _integer(leases.c.master),
+        "type": _words(leases.c.type),
+        "requires": Field(leases.c.requires, Kind.OBJECT, _object),
+        "blueprints": Field(leases.c.blueprints, Kind.OBJECT, _list),
+        "priority": _integer(leases.c.priority),
+        "attributes": Field(leases.c.attributes, Kind.OBJECT, _object),
+        "builder": _attribute(leases.c.attributes, "builder"),
+        "build": _attribute(leases.c.attributes, "build"),
+        "buildid": _attribute(leases.c.attributes, "buildid"),
+        "authorized_by": _words(leases.c.authorized_by),
+        "status": _words(leases.c.status),
+        "version": _integer(leases.c.version),
+        "requested_at": _number(leases.c.requested_at),
+        "since": _number(leases.c.since),
+        "resourceid": _integer(leases.c.resource),
+        "blueprint": _words(resources.c.blueprint),
+        "slot": _integer(leases.c.slot),
+        "locks": Field(leases.c.locks, Kind.OBJECT, _list),
+        "renewed_at": _number(leases.c.renewed_at),
+        "expires_at": _number(leases.c.expires_at),
+        "until": _number(leases.c.until),
+        "returns": Field(leases.c.returns, Kind.OBJECT, _list),
+        "reason": _words(leases.c.reason),
+    },
+    indices={"leaseid": ("resourceid", "status"), "since": ()},
+    values={"status": ("pending", "acquired", "active", "released", "broken", "destroyed")},
+    joined=resources,
+    joined_by=leases.c.resource == resources.c.id,
+)
+
+EVENTS: Final = Listing(
+    table=events,
+    key="eventid",
+    fields={
+        "eventid": _integer(events.c.id),
+        "at": _number(events.c.at),
+        "kind": _words(events.c.kind),
+        "actor": _words(events.c.actor),
+        "data": Field(events.c.data, Kind.OBJECT, _object),
+        "blueprint": _words(events.c.blueprint),
+        "resourceid": _integer(events.c.resource),
+        "leaseid": _integer(events.c.lease),
+    },
+    indices={"eventid": ("leaseid", "resourceid", "kind", "blueprint"), "at": ()},
+)
+
+
+class Listings:
+    """The tables behind *pool*, for people to read."""
+
+    def __init__(self, pool: transactions.Pool) -> None:
+        self._pool = pool
+
+    async def page(self, listing: Listing, query: Query) -> Page:
+        """Answer a query. Raises ``QueryProblem``."""
+        check(query, listing.kinds)
+        question = _Question(listing, query)  # raises here, and not in the thread
+
+        def work(connection: Connection) -> Page | QueryProblem:
+            try:
+                return question.answer(connection)
+            except QueryProblem as problem:
+                return problem
+
+        answer = await transactions.read(self._pool, work)
+        if isinstance(answer, QueryProblem):
+            raise answer
+        return answer
+
+    async def rows(self, listing: Listing, numbers: Collection[int]) -> list[dict[str, Any]]:
+        """Return the rows with these ids, as far as there are any, ordered by them."""
+        return await transactions.read(
+            self._pool, lambda connection: find_rows(connection, listing, numbers)
+        )
+
+
+def find_rows(
+    connection: Connection, listing: Listing, numbers: Collection[int]
+) -> list[dict[str, Any]]:
+    """Return the rows with these ids, as far as there are any, ordered by them."""
+    wanted = sorted(number for number in numbers if 0 < number <= MOST_INTEGER)
+    names = tuple(listing.fields)
+    key = listing.fields[listing.key].column
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(wanted), IDS_AT_A_TIME):
+        some = wanted[start : start + IDS_AT_A_TIME]
+        statement = _select(listing, names).where(key.in_(some)).order_by(key)
+        found += [_read(listing, names, raw) for raw in connection.execute(statement)]
+    return found
+
+
+class _Question:
+    """A query of one listing, taken apart: what an index answers, and the rest."""
+
+    def __init__(self, listing: Listing, query: Query) -> None:
+        self._listing = listing
+        self._query = query
+        self._order, self._descending = self._ordered()
+        self._values: tuple[Any, ...] = ()  # of the indexed filter, if there is one
+        self._leading: str | None = None
+        self._inside: list[Condition] = []  # of the field that rows are ordered by
+        self._rest: list[Condition] = []
+        for condition in query.conditions:
+            self._take(condition)
+        self._end = query.offset + query.limit
+
+    def _ordered(self) -> tuple[str, bool]:
+        if not self._query.order:
+            return self._listing.key, False
+        names = [ordered_by(each) for each in self._query.order]
+        if len(names) > 1 or names[0] not in self._listing.indices:
+            known = " or ".join(self._listing.indices)
+            raise QueryProblem(f"order: rows cannot be ordered by {', '.join(names)}; give {known}")
+        return names[0], descends(self._query.order[0])
+
+    def _take(self, condition: Condition) -> None:
+        name = condition.field
+        if name == self._order and condition.operator in _CHAIN:
+            self._inside.append(condition)
+        elif self._leading is None and name in self._listing.indices[self._order]:
+            values = self._looked_up(condition)
+            if values is None:
+                self._rest.append(condition)
+            else:
+                self._leading, self._values = name, values
+        else:
+            self._rest.append(condition)
+
+    def _looked_up(self, condition: Condition) -> tuple[Any, ...] | None:
+        """Return the values that a filter leaves, if they are few enough to look each up."""
+        name, operator = condition.field, condition.operator
+        known = self._listing.values.get(name)
+        if known is not None and operator != "contains":
+            return tuple(value for value in known if condition.holds(value))
+        values = tuple(dict.fromkeys(condition.values))
+        if operator in ("eq", "in") and len(values) <= MOST_LOOKED_UP:
+            return values
+        return None
+
+    def answer(self, connection: Connection) -> Page:
+        if self._leading is not None and not self._values:
+            return Page()
+        total = self._total(connection)
+        if self._rest and total < self._end:
+            self._refuse_if_cut_off(connection)
+        rows = [
+            _read(self._listing, self._names, raw)
+            for raw in connection.execute(self._page(connection))
+        ]
+        return Page(rows=rows, total=total)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        return self._query.fields or tuple(self._listing.fields)
+
+    def _page(self, connection: Connection) -> sa.Select[Any]:
+        size = MOST_READ + 1 if self._rest else max(1, self._end)
+        window = self._window(size)
+        statement = self._within(_select(self._listing, self._names), window, connection)
+        # Not by the table's own columns, which would tempt a database to begin with the table.
+        by: list[sa.ColumnElement[Any]] = [window.c.position, window.c.number]
+        statement = statement.order_by(*(each.desc() for each in by) if self._descending else by)
+        return statement.limit(self._query.limit).offset(self._query.offset)
+
+    def _total(self, connection: Connection) -> int:
+        window = self._window(MOST_READ + 1)
+        counted = sa.select(sa.func.count())
+        if self._rest:
+            counted = counted.select_from(_tables(self._listing))
+            counted = self._within(counted, window, connection)
+        else:
+            counted = counted.select_from(window)
+        return int(connection.execute(counted).scalar_one())
+
+    def _refuse_if_cut_off(self, connection: Connection) -> None:
+        window = self._window(MOST_READ + 1)
+        edge = sa.func.min if self._descending else sa.func.max
+        query = sa.select(sa.func.count(), edge(window.c.position)).select_from(window)
+        read, last = connection.execute(query).one()
+        if read <= MOST_READ:
+            return
+        names = ", ".join(self._listing.indices[self._order])
+        within = f"{self._order}__{'gt' if self._descending else 'lt'}={last}"
+        wrong = ", ".join(sorted({condition.field for condition in self._rest}))
+        raise QueryProblem(
+            f"{wrong}: of the first {MOST_READ} rows too few match, and no more are looked "
+            f"through; add {within} to be content with those, or a filter by "
+            f"{names or 'a range of ' + self._order}"
+        )
+
+    # --- statements --------------------------------------------------------------------------
+
+    @property
+    def _key(self) -> sa.ColumnElement[Any]:
+        return self._listing.fields[self._listing.key].column
+
+    def _within(
+        self, statement: sa.Select[Any], window: sa.Subquery, connection: Connection
+    ) -> sa.Select[Any]:
+        """Restrict a statement to the rows of the window that the rest of the filters leave."""
+        statement = statement.where(self._key == window.c.number)
+        for condition in self._rest:
+            statement = statement.where(_clause(self._listing, condition, connection))
+        return statement
+
+    def _window(self, size: int) -> sa.Subquery:
+        """Select the ids of the first rows, as the index has them."""
+        key, position = self._key, self._listing.fields[self._order].column
+        start = sa.select(key.label("number"), position.label("position"))
+        for condition in self._inside:
+            start = start.where(_compared(position, condition))
+        if self._leading is None:
+            return self._first(start, key, position, size).subquery()
+        column = self._listing.fields[self._leading].column
+        parts = [
+            self._first(start.where(column == value), key, position, size).subquery()
+            for value in self._values
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        united = sa.union_all(
+            *(sa.select(part.c.number, part.c.position) for part in parts)
+        ).subquery()
+        whole = sa.select(united.c.number, united.c.position)
+        return self._first(whole, united.c.number, united.c.position, size).subquery()
+
+    def _first(
+        self,
+        statement: sa.Select[Any],
+        key: sa.ColumnElement[Any],
+        position: sa.ColumnElement[Any],
+        size: int,
+    ) -> sa.Select[Any]:
+        by = [position] if self._order == self._listing.key else [position, key]
+        if self._descending:
+            by = [each.desc() for each in by]
+        return statement.order_by(*by).limit(size)
+
+
+def _tables(listing: Listing) -> sa.FromClause:
+    if listing.joined is None:
+        return listing.table
+    return listing.table.outerjoin(listing.joined, listing.joined_by)
+
+
+def _select(listing: Listing, names: Sequence[str]) -> sa.Select[Any]:
+    columns = [listing.fields[name].column.label(f"field_{name}") for name in names]
+    return sa.select(*columns).select_from(_tables(listing))
+
+
+def _read(listing: Listing, names: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
+    return {
+        name: listing.fields[name].read(value) for name, value in zip(names, raw, strict=True)
+    }
+
+
+def _clause(
+    listing: Listing, condition: Condition, connection: Connection
+) -> sa.ColumnElement[bool]:
+    found = listing.fields[condition.field]
+    if found.kind is Kind.ATTRIBUTE:
+        return _attribute_clause(condition, found.column, connection)
+    if condition.operator == "contains":
+        return sa.or_(*(_has(found.column, each, connection) for each in condition.values))
+    return _compared(found.column, condition)
+
+
+def _compared(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
+    values = condition.values
+    match condition.operator:
+        case "eq" | "in":
+            return column.in_(values)
+        case "ne" | "notin":
+            return sa.or_(column.is_(None), column.not_in(values))
+        case "lt":
+            return column < values[0]
+        case "le":
+            return column <= values[0]
+        case "gt":
+            return column > values[0]
+    return column >= values[0]
+
+
+def _attribute_clause(
+    condition: Condition, column: sa.ColumnElement[Any], connection: Connection
+) -> sa.ColumnElement[bool]:
+    """Compare a text within a JSON object, which is written as ``json.dumps`` writes it.
+
+    A quotation mark within a text is written with a backslash, so nothing else looks the same.
+    """
+    pairs = [f"{json.dumps(condition.field)}: {json.dumps(value)}" for value in condition.values]
+    has = sa.or_(*(_has(column, pair, connection) for pair in pairs))
+    return has if condition.operator in ("eq", "in") else sa.not_(has)
+
+
+def _has(
+    column: sa.ColumnElement[Any], text: str, connection: Connection
+) -> sa.ColumnElement[bool]:
+    """Tell whether a column has a text in it, letter by letter: LIKE of SQLite ignores the case."""
+    postgresql = connection.dialect.name == "postgresql"
+    place: sa.ColumnElement[int] = (
+        sa.func.strpos(column, text) if postgresql else sa.func.instr(column, text)
+    )
+    return place > 0
