@@ -93,6 +93,7 @@ setup(
         ],
         "buildbot.util": [
             "Drydock = buildbot_drydock.config:Drydock",
+            "DrydockEndpointMatcher = buildbot_drydock.www.authz:DrydockEndpointMatcher",
             "EC2Pool = buildbot_drydock.latent.ec2.pool:EC2Pool",
             "Host = buildbot_drydock.latent.hosts:Host",
             "HostPool = buildbot_drydock.latent.hosts:HostPool",

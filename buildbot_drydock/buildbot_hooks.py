@@ -7,7 +7,8 @@ that fails when what it relies on has moved.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from buildbot.worker.base import AbstractWorker
@@ -90,6 +91,55 @@ def consume(
     """
     consuming: Deferred[Any] = master.mq.startConsuming(lambda key, _message: receive(key), key)
     return consuming
+
+
+# --- the data API ----------------------------------------------------------------------------
+
+
+def register_types(master: BuildMaster, types: Sequence[type[Any]]) -> bool:
+    """Add resource types to the data API; tell whether they were new to it.
+
+    ``master.data._scanModule``, as for each of Buildbot's own modules, ``rtypes``, which has those
+    that are known, and ``allEndpoints``, whose answer is remembered.
+    """
+    data: Any = master.data
+    if all(hasattr(data.rtypes, each.name) for each in types):
+        return False
+    data._scanModule(SimpleNamespace(**{each.__name__: each for each in types}))
+    type(data).allEndpoints.cache_clear()
+    return True
+
+
+def check_queries(
+    master: BuildMaster, check: Callable[[Mapping[bytes | str, Sequence[bytes | str]], Any], None]
+) -> None:
+    """Call *check* with the arguments of each URL before Buildbot makes sense of them.
+
+    ``master.data.resultspec_from_jsonapi`` fails on an empty ``order``, and on what is not UTF-8,
+    and does not heed operators that it does not know.
+    """
+    data: Any = master.data
+    decode = data.resultspec_from_jsonapi
+
+    def checked(arguments: Any, entity: Any, is_collection: bool) -> Any:
+        check(arguments, entity)
+        return decode(arguments, entity, is_collection)
+
+    data.resultspec_from_jsonapi = checked
+
+
+def event_paths(master: BuildMaster, name: str) -> list[str]:
+    """Return the paths of a resource type's messages, such as ``drydock_leases/{leaseid}``.
+
+    ``master.data.rtypes`` and ``eventPaths``, from which ``ResourceType.produceEvent`` makes keys.
+    """
+    paths: list[str] = getattr(master.data.rtypes, name).eventPaths
+    return paths
+
+
+def shares_its_queue(master: BuildMaster) -> bool:
+    """Tell whether messages reach all masters: ``master.config.mq``."""
+    return bool(master.config.mq.get("type", "simple") != "simple")
 
 
 # --- the state of a latent worker ------------------------------------------------------------

@@ -184,6 +184,18 @@ class LeaseReleased(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRenewed(Event):
+    """Somebody renewed a lease by hand. What masters renew for their workers is no event."""
+
+    kind = "lease-renewed"
+    expires_at: float
+    seconds: float
+
+    def sentence(self) -> str:
+        return f"{self.actor} renewed the lease for {self.seconds:.0f} s."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseBroken(Event):
     kind = "lease-broken"
     reason: str
@@ -401,6 +413,7 @@ KINDS: dict[str, type[Event]] = {
         LeaseActivated,
         LeaseReturned,
         LeaseReleased,
+        LeaseRenewed,
         LeaseBroken,
         LeaseDestroyed,
         LaunchFailed,

@@ -352,7 +352,12 @@ class Store(Protocol):
         ...
 
     async def record(
-        self, event: Event, *, blueprint: str | None = None, resource: int | None = None
+        self,
+        event: Event,
+        *,
+        blueprint: str | None = None,
+        resource: int | None = None,
+        lease: int | None = None,
     ) -> None:
         """Store an event that reports no change of a row."""
         ...

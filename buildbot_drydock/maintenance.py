@@ -1,7 +1,7 @@
-"""What operators do: take listed hosts out of service, and put them back.
+"""What operators do: take blueprints and listed hosts out of service, and reclaim resources.
 
-A change is one row that all masters share. Leases follow it from the next turn on, and no claim
-made before the change succeeds after it.
+A change is one row that all masters share. Leases follow it from the next turn on. What is odd
+about a command is a ``ValueError`` that names the argument and the remedy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ from dataclasses import replace
 
 from buildbot_drydock import events
 from buildbot_drydock.interfaces import Clock, Store
-from buildbot_drydock.model import HostState, Mode
+from buildbot_drydock.lifecycle import ResourceEvent
+from buildbot_drydock.model import (
+    BlueprintState,
+    HostState,
+    LeaseStatus,
+    Mode,
+    Resource,
+    ResourceStatus,
+)
+
+_LET_GO = (ResourceStatus.RELEASED, ResourceStatus.BROKEN, ResourceStatus.DESTROYED)
 
 
 class Maintenance:
@@ -40,10 +50,7 @@ class Maintenance:
         """
         if not name:
             raise ValueError("name: it is empty; give the name of a listed host")
-        if until is not None and until <= self._clock.seconds():
-            raise ValueError(
-                "until: it has passed; give a time to come, or none to disable the host for good"
-            )
+        self._check_end(until)
         wanted = HostState(
             name=name,
             mode=Mode.DISABLED,
@@ -61,6 +68,81 @@ class Maintenance:
         if not state.disabled_at(self._clock.seconds()):
             return state
         return await self._change(HostState(name=name, mode_reason=reason, mode_author=actor))
+
+    async def set_mode(
+        self,
+        name: str,
+        mode: Mode,
+        *,
+        actor: str,
+        reason: str = "",
+        until: float | None = None,
+    ) -> BlueprintState:
+        """Take a blueprint out of service, or put it back; nothing if that is so without an end.
+
+        What is remembered of its launches stays.
+        """
+        if mode is not Mode.ENABLED:
+            self._check_end(until)
+        changed = None
+        while changed is None:
+            seen = (await self._store.rows()).blueprints.get(name, BlueprintState(name=name))
+            if mode is Mode.ENABLED and seen.mode_at(self._clock.seconds()) is mode:
+                return seen
+            wanted = replace(
+                seen, mode=mode, mode_reason=reason, mode_author=actor, mode_until=until
+            )
+            record = events.ModeChanged(actor=actor, mode=mode.value, reason=reason, until=until)
+            changed = await self._store.change_blueprint(seen, wanted, record)
+        self._wake()
+        return changed
+
+    async def reclaim(
+        self, number: int, *, actor: str, reason: str = "", break_leases: bool = False
+    ) -> Resource | None:
+        """Let go of a resource, if it is idle; ``None`` if there is no such resource.
+
+        With *break_leases* it goes even if it is not, and the holders of its leases are told. A
+        resource that is being let go of already is left alone.
+        """
+        why = f"reclaimed by {actor}" + (f": {reason}" if reason else "")
+        resource = await self._store.resource(number)
+        while resource is not None and resource.status not in _LET_GO:
+            if await self._let_go(resource, actor, why, break_leases):
+                self._wake()
+                return await self._store.resource(number)
+            resource = await self._store.resource(number)  # changed meanwhile
+        return resource
+
+    async def _let_go(self, seen: Resource, actor: str, why: str, break_leases: bool) -> bool:
+        holding = await self._leases_on(seen.id)
+        if not holding:
+            released = events.ResourceReleased(actor=actor, reason=why)
+            moved = await self._store.move_resource(
+                seen, ResourceEvent.RELEASE, released, reason=why
+            )
+            return moved is not None
+        if not break_leases:
+            named = ", ".join(map(str, holding[:5])) + (", ..." if len(holding) > 5 else "")
+            raise ValueError(
+                f"break_leases: resource {seen.id} is not idle, leases hold it: {named}; release "
+                "them first, or give true to have them broken"
+            )
+        broken = events.ResourceBroken(actor=actor, reason=why)
+        moved = await self._store.move_resource(seen, ResourceEvent.BREAK, broken, reason=why)
+        return moved is not None
+
+    async def _leases_on(self, number: int) -> list[int]:
+        rows = await self._store.rows()
+        return [
+            lease.id
+            for lease in rows.leases
+            if lease.resource == number and lease.status is not LeaseStatus.DESTROYED
+        ]
+
+    def _check_end(self, until: float | None) -> None:
+        if until is not None and until <= self._clock.seconds():
+            raise ValueError("until: it has passed; give a time to come, or none for good")
 
     async def _change(self, wanted: HostState) -> HostState:
         """Make the change whatever the state is by then: of two operators the later one counts."""

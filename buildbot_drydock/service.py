@@ -38,11 +38,17 @@ from buildbot_drydock.loop import Loop
 from buildbot_drydock.maintenance import Maintenance
 from buildbot_drydock.model import Blueprint, Lease, Resource, World
 from buildbot_drydock.offers import Offers
+from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.store.journal import Journal
+from buildbot_drydock.store.listings import Listings
 from buildbot_drydock.store.migrations import upgrade
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
+from buildbot_drydock.store.usage import Usage, read_usage
+from buildbot_drydock.www import registration
+from buildbot_drydock.www.announcements import Announcements, OwnTimes
 
 # Planning for fewer rows than this is done before a thread would have begun.
 MANY_ROWS: Final = 500
@@ -57,8 +63,8 @@ TOKEN_BYTES: Final = 8
 class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
-    Public are ``leases``, ``maintenance``, ``store``, ``controller``, ``crew``, ``attempts`` and
-    what is documented below.
+    Public are ``leases``, ``people``, ``maintenance``, ``store``, ``listings``, ``controller``,
+    ``crew``, ``attempts`` and what is documented below.
     """
 
     name = "drydock"
@@ -79,6 +85,7 @@ class DrydockService(BuildbotService):
         self._offers: Offers | None = None  # None until the first turn
         self._all_discharged: Deferred[None] | None = None
         self._spared = False  # what the whole master has in memory
+        self.is_ready = False  # what is public is there
         self._closers: list[Callable[[], object]] = []  # of what was opened, in that order
 
     # --- configuration -----------------------------------------------------------------------
@@ -153,6 +160,8 @@ class DrydockService(BuildbotService):
             report=self._report,
         )
         self._wire(pool)
+        await self._journal.begin()
+        registration.register(self._master)
         await super().startService()
         # Before the first turn could find them expired.
         await self.leases.await_holders()
@@ -163,7 +172,9 @@ class DrydockService(BuildbotService):
         )
         self._start_renewing()
         self._loop.start()
+        self.is_ready = True
         self._closers += [
+            lambda: Deferred.fromCoroutine(self._announcements.stop()),
             consumer.stopConsuming,
             lambda: self._renewing.stop(),
             lambda: Deferred.fromCoroutine(self._close_providers()),
@@ -173,7 +184,9 @@ class DrydockService(BuildbotService):
 
     def _wire(self, pool: Any) -> None:
         clock = self._reactor
-        self.store = SqlStore(pool, clock)
+        own_times = OwnTimes(clock)
+        self.store = SqlStore(pool, own_times)
+        self.listings, self._journal = Listings(pool), Journal(pool, clock)
         launches = Launches(self.store, clock, self._uniform)
         self.leases = Leases(
             self.store,
@@ -183,6 +196,21 @@ class DrydockService(BuildbotService):
             new_nonce=lambda: secrets.token_hex(NONCE_BYTES),
             wake=self.wake,
             reasons=lambda number: self.controller.plan.reasons.get(number, ()),
+        )
+        self.people = People(
+            self.store,
+            clock,
+            new_nonce=lambda: secrets.token_hex(NONCE_BYTES),
+            changed=self.leases.lease_changed,
+            wake=self.wake,
+        )
+        shared = hooks.shares_its_queue(self._master)
+        self._announcements = Announcements(
+            self,
+            self._journal,
+            clock,
+            lambda name, row, event: registration.produce(self._master, name, row, event),
+            ours=own_times.__contains__ if shared else lambda time: True,
         )
         self._calls = ProviderCalls(
             self.store,
@@ -252,6 +280,7 @@ class DrydockService(BuildbotService):
             key = ("drydock", str(self._master.masterid), "wake")
             hooks.produce(self._master, key, {})
         self._see(self.controller.world)
+        self._announcements.nudge()
         return changed
 
     def _heard_of_change(self, key: tuple[str, ...]) -> None:
@@ -286,6 +315,7 @@ class DrydockService(BuildbotService):
     def _report(self, blueprint: str, event: Event) -> None:
         """Store an event of a provider."""
         recorded = Deferred.fromCoroutine(self.store.record(event, blueprint=blueprint))
+        recorded.addCallback(lambda _: self._announcements.nudge())
         recorded.addErrback(
             lambda failure: self.log.failure("an event of {name} was lost", failure, name=blueprint)
         )
@@ -308,6 +338,23 @@ class DrydockService(BuildbotService):
             await closing.addTimeout(THREAD_SECONDS, self._reactor)
         except Exception:  # noqa: BLE001 - it is a provider's own, and nothing depends on it
             self.log.failure("blueprint {name} could not be closed", name=name)
+
+    # --- what the data API uses --------------------------------------------------------------
+
+    def now(self) -> float:
+        seconds: float = self._reactor.seconds()
+        return seconds
+
+    def definitions(self) -> dict[str, Definition]:
+        """Return the blueprints as configured, by name."""
+        return dict(self._definitions)
+
+    async def usage(self) -> Usage:
+        return await read_usage(self._master.db.pool)
+
+    def is_own(self, master: int | None) -> bool:
+        """Tell whether it is for this master to tell of something: it is its own, or nobody's."""
+        return master is None or master == self._master.masterid
 
     # --- what workers use --------------------------------------------------------------------
 
@@ -368,6 +415,7 @@ class DrydockService(BuildbotService):
         removes the workers only after this, and the service closes when they are gone.
         """
         self.crew.closed = True
+        self.is_ready = False
         closing = Deferred.fromCoroutine(self._close())
         if hooks.is_stopping(self._master):
             await closing

@@ -28,7 +28,7 @@ LAYERS = {
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
-    "leases": ("leases", "maintenance"),
+    "leases": ("leases", "maintenance", "people"),
     "store": ("store",),
     "remote": ("remote",),
     "latent": ("latent",),
@@ -82,7 +82,8 @@ CHANGING_VERBS = {
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
 CHANGE_ROWS = (
-    *("executor", "provider_calls", "launches", "leases", "maintenance", "store", "testing"),
+    *("executor", "provider_calls", "launches", "leases", "maintenance", "people"),
+    *("store", "testing"),
 )
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}

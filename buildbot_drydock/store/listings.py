@@ -13,6 +13,7 @@ provider tells of a host) is not among them.
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -273,12 +274,11 @@ class _Question:
 
     def _looked_up(self, condition: Condition) -> tuple[Any, ...] | None:
         """Return the values that a filter leaves, if they are few enough to look each up."""
-        name, operator = condition.field, condition.operator
-        known = self._listing.values.get(name)
-        if known is not None and operator != "contains":
+        known = self._listing.values.get(condition.field)
+        if known is not None and condition.operator != "contains":
             return tuple(value for value in known if condition.holds(value))
         values = tuple(dict.fromkeys(condition.values))
-        if operator in ("eq", "in") and len(values) <= MOST_LOOKED_UP:
+        if condition.operator in ("eq", "in") and len(values) <= MOST_LOOKED_UP:
             return values
         return None
 
@@ -394,9 +394,7 @@ def _select(listing: Listing, names: Sequence[str]) -> sa.Select[Any]:
 
 
 def _read(listing: Listing, names: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
-    return {
-        name: listing.fields[name].read(value) for name, value in zip(names, raw, strict=True)
-    }
+    return {name: listing.fields[name].read(value) for name, value in zip(names, raw, strict=True)}
 
 
 def _clause(
@@ -417,13 +415,8 @@ def _compared(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnE
             return column.in_(values)
         case "ne" | "notin":
             return sa.or_(column.is_(None), column.not_in(values))
-        case "lt":
-            return column < values[0]
-        case "le":
-            return column <= values[0]
-        case "gt":
-            return column > values[0]
-    return column >= values[0]
+    compare: Callable[[Any, Any], sa.ColumnElement[bool]] = getattr(operator, condition.operator)
+    return compare(column, values[0])
 
 
 def _attribute_clause(

@@ -277,9 +277,14 @@ class MemoryStore:
         return row
 
     async def record(
-        self, event: Event, *, blueprint: str | None = None, resource: int | None = None
+        self,
+        event: Event,
+        *,
+        blueprint: str | None = None,
+        resource: int | None = None,
+        lease: int | None = None,
     ) -> None:
-        self._remember(event, blueprint=blueprint, resource=resource)
+        self._remember(event, blueprint=blueprint, resource=resource, lease=lease)
 
     async def events(
         self, *, resource: int | None = None, lease: int | None = None, limit: int = 100

@@ -346,12 +346,19 @@ class SqlStore:
         return await self._write(work)
 
     async def record(
-        self, event: Event, *, blueprint: str | None = None, resource: int | None = None
+        self,
+        event: Event,
+        *,
+        blueprint: str | None = None,
+        resource: int | None = None,
+        lease: int | None = None,
     ) -> None:
         now = self._clock.seconds()
 
         def work(connection: Connection) -> bool:
-            write_event(connection, event, now, blueprint=blueprint, resource=resource)
+            write_event(
+                connection, event, now, blueprint=blueprint, resource=resource, lease=lease
+            )
             return True
 
         await self._write(work)

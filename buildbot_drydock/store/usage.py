@@ -90,9 +90,7 @@ def _blueprints(connection: Connection) -> dict[str, BlueprintUsage]:
 
 def _hosts(connection: Connection) -> dict[str, HostUsage]:
     found = (
-        sa.select(
-            resources.c.host, resources.c.id, resources.c.status, sa.func.count(leases.c.id)
-        )
+        sa.select(resources.c.host, resources.c.id, resources.c.status, sa.func.count(leases.c.id))
         .select_from(resources.outerjoin(leases, _held_on_a_resource()))
         .where(resources.c.status.in_(_LIVING), resources.c.host != "")
         .group_by(resources.c.host, resources.c.id, resources.c.status)

@@ -120,7 +120,15 @@ def _shown(name: str, raw: dict[str, Any]) -> dict[str, Any]:
     row[f"{name[:-1]}id"] = row.pop("id")
     for secret in ("nonce",) if name == "leases" else ("data",) if name == "resources" else ():
         del row[secret]
-    for json_field in ("labels", "locks", "requires", "blueprints", "attributes", "returns", "data"):
+    for json_field in (
+        "labels",
+        "locks",
+        "requires",
+        "blueprints",
+        "attributes",
+        "returns",
+        "data",
+    ):
         if json_field in row:
             row[json_field] = json.loads(row[json_field])
     if name == "resources":

@@ -1,0 +1,1 @@
+"""Drydock in Buildbot's data API: resource types, actions, rules of who may, and live messages."""

@@ -1,0 +1,52 @@
+"""Rows as visitors see them, put together from what the service knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from buildbot_drydock.www.rows import (
+    blueprint_rows,
+    event_row,
+    host_rows,
+    lease_row,
+    resource_row,
+)
+
+if TYPE_CHECKING:
+    from buildbot_drydock.service import DrydockService
+
+Shown: TypeAlias = list[dict[str, Any]]
+
+
+def leases(service: DrydockService, rows: Sequence[dict[str, Any]]) -> Shown:
+    now = service.now()
+    return [lease_row(row, service.leases.reasons, now) for row in rows]
+
+
+def resources(rows: Sequence[dict[str, Any]]) -> Shown:
+    return [resource_row(row) for row in rows]
+
+
+def events(rows: Sequence[dict[str, Any]]) -> Shown:
+    return [event_row(row) for row in rows]
+
+
+async def blueprints(service: DrydockService) -> Shown:
+    now = service.now()
+    return blueprint_rows(
+        service.blueprints(now),
+        service.definitions(),
+        await service.usage(),
+        service.controller.plan.reasons,
+        now,
+    )
+
+
+async def hosts(service: DrydockService) -> Shown:
+    now = service.now()
+    return host_rows(service.blueprints(now), await service.usage(), now)
+
+
+def named(rows: Shown, name: str) -> dict[str, Any] | None:
+    return next((row for row in rows if row["name"] == name), None)
