@@ -59,7 +59,7 @@ class ReadingTests(WebTestCase):
         self.assertEqual(row["leaseid"], second)
         self.assertEqual(await self.anyone.rows("drydock_leases?status__ne=active"), [])
         (only,) = await self.anyone.rows(
-            "drydock_events?kind=lease-requested&limit=1&field=sentence"
+            "drydock_events?kind=lease-requested&limit=1&field=sentence&field=kind"
         )
         self.assertIn(BOB, only["sentence"])
 
@@ -210,12 +210,12 @@ class ActionTests(WebTestCase):
             "drydock_leases", "request", blueprints=["linux"], seconds=500, attributes={"for": "me"}
         )
         self.assertEqual(code, 200, lease)
-        self.assertAlmostEqual(lease["expires_at"] - lease["requested_at"], 500, delta=1)
+        self.assertEqual(round(lease["expires_at"] - lease["requested_at"]), 500)
         self.assertEqual(lease["attributes"], {"for": "me"})
         self.assertNotIn(lease["leaseid"], self.service.leases.held())
         path = f"drydock_leases/{lease['leaseid']}"
         code, renewed = await bob.act(path, "renew", seconds=5000)
-        self.assertAlmostEqual(renewed["expires_at"] - lease["requested_at"], 5000, delta=30)
+        self.assertGreaterEqual(renewed["expires_at"] - lease["requested_at"], 5000)
         code, shorter = await bob.act(path, "renew", seconds=10)
         self.assertEqual((code, shorter["expires_at"]), (200, renewed["expires_at"]))
         (event,) = await self.anyone.rows(f"{path}/drydock_events?kind=lease-renewed")

@@ -126,8 +126,10 @@ class Listener:
         return [message for each, message in self.messages if each == key][-1]
 
     async def close(self) -> None:
-        self.transport.abortConnection()
+        self.transport.loseConnection()
         await self.closed
+        # The server hears of it a moment later.
+        await wait_for(lambda: not any("HTTPChannel" in repr(each) for each in readers()))
 
 
 class _Stream:
@@ -152,6 +154,11 @@ class _Stream:
 
     def connectionLost(self, reason: Any) -> None:
         self._listener.closed.callback(None)
+
+
+def readers() -> list[Any]:
+    found: list[Any] = reactor.getReaders()  # type: ignore[attr-defined]
+    return found
 
 
 async def wait_for(condition: Callable[[], Any | Awaitable[Any]]) -> Any:
