@@ -7,6 +7,7 @@ VENV ?= .venv
 # How much of each long proof `make test-all` runs. Alone, each target runs its full size.
 TEST_ALL_RUNS ?= 2000
 TEST_ALL_KILLS ?= 3
+TEST_ALL_REQUESTS ?= 1000
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -51,6 +52,7 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
+	DRYDOCK_REQUESTS=$(TEST_ALL_REQUESTS) $(MAKE) fuzz-api
 	$(MAKE) bench
 	$(BIN)/python scripts/run_demo.py --once --directory "$$(mktemp -d)/demo"
 	$(MAKE) dist
@@ -79,6 +81,10 @@ mutants: $(READY_TO_TEST)  ## plant bugs, and see each of them caught
 .PHONY: torture
 torture: $(READY_TO_TEST)  ## kill a real master DRYDOCK_KILLS=30 times; writes build/torture.json
 	DRYDOCK_KILLS=$${DRYDOCK_KILLS:-30} $(BIN)/python scripts/torture.py
+
+.PHONY: fuzz-api
+fuzz-api: $(READY_TO_TEST)  ## ask a real master DRYDOCK_REQUESTS=10000 odd things; writes build/fuzz-api.json
+	DRYDOCK_REQUESTS=$${DRYDOCK_REQUESTS:-10000} $(BIN)/python scripts/fuzz_api.py
 
 .PHONY: bench
 bench: $(READY_TO_TEST)  ## measure; writes build/bench.json

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote
 
 import treq
 from buildbot.config import BuilderConfig
@@ -75,6 +74,14 @@ class Visitor:
             cookies=self._cookies,
         )
         return response.code, _parsed(await response.content())
+
+    async def send(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        response = await self._client.request(
+            method, f"{self.base}api/v2/{path}", data=body, headers=headers, cookies=self._cookies
+        )
+        return response.code, await response.content()
 
     async def act(self, path: str, method: str, **params: Any) -> tuple[int, Any]:
         """POST an action; return the status, and the result or the message of the error."""
@@ -249,7 +256,3 @@ class WebTestCase(RunMasterBase):
 
         row: dict[str, Any] = await wait_for(has)
         return row
-
-
-def quoted(text: str) -> str:
-    return quote(text, safe="")
