@@ -767,7 +767,7 @@ class StoreContract(MoneyContract):
         )
         failed = events.CallFailed(actor="bob", verb="destroy", error="no", failures=2)
         await self.store.record(failed, blueprint="linux", resource=resource.id)
-        await self.store.record(failed)
+        await self.store.record(failed, lease=lease.id)
         number, first, second = resource.id, lease.id, again.id
         found = [
             (entry.event.kind, entry.blueprint, entry.resource, entry.lease)
@@ -787,7 +787,7 @@ class StoreContract(MoneyContract):
                 ("lease-destroyed", "linux", number, second),
                 ("mode-changed", "linux", None, None),
                 ("call-failed", "linux", number, None),
-                ("call-failed", None, None, None),
+                ("call-failed", None, None, first),
             ],
         )
 

@@ -85,7 +85,8 @@ class Announcements:
         self._why: dict[int, tuple[tuple[str, str], ...]] = {}  # why each waiting lease waits
         self._blueprints: set[str] = set()  # to be told of
         self._hosts = False
-        self._summary_at = 0.0  # not before this
+        self._not_before = 0.0  # of the next look
+        self._summary_at = 0.0  # the same of summaries
 
     def nudge(self) -> None:
         """Look for news soon, as there may be some."""
@@ -93,8 +94,8 @@ class Announcements:
             return
         if self._looking is not None:
             self._again = True
-        elif self._due is None:
-            self._schedule(0)
+        else:
+            self._look_at(self._not_before)
 
     async def stop(self) -> None:
         self._stopped = True
@@ -104,12 +105,18 @@ class Announcements:
         if self._looking is not None:
             await self._looking
 
-    def _schedule(self, seconds: float) -> None:
-        self._due = self._clock.callLater(seconds, self._look)
+    def _look_at(self, time: float) -> None:
+        """Look at *time*, or earlier if that is due already."""
+        if self._due is not None:
+            if self._due.getTime() <= time:
+                return
+            self._due.cancel()
+        self._due = self._clock.callLater(max(0.0, time - self._clock.seconds()), self._look)
 
     def _look(self) -> None:
         self._due = None
         self._again = False
+        self._not_before = self._clock.seconds() + INTERVAL_SECONDS
         self._looking = Deferred.fromCoroutine(self._tell())
         self._looking.addErrback(
             lambda failure: self.log.failure("changes could not be told of", failure)
@@ -121,9 +128,9 @@ class Announcements:
         if self._stopped:
             return
         if self._again:
-            self._schedule(INTERVAL_SECONDS)
+            self._look_at(self._not_before)
         elif self._blueprints or self._hosts:
-            self._schedule(max(0.0, self._summary_at - self._clock.seconds()))
+            self._look_at(self._summary_at)
 
     async def _tell(self) -> None:
         news = await self._journal.read()

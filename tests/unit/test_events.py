@@ -72,6 +72,10 @@ SENTENCES: list[tuple[Event, str]] = [
     (events.LeaseActivated(), "What the lease needed is prepared; it is active."),
     (events.LeaseReturned(reason="lost"), "The lease went back to the pool: lost."),
     (events.LeaseReleased(reason="done"), "The lease was released: done."),
+    (
+        events.LeaseRenewed(actor="ana", expires_at=700.0, seconds=600.0),
+        "ana renewed the lease for 600 s.",
+    ),
     (events.LeaseBroken(reason="lost"), "The lease broke: lost."),
     (events.LeaseDestroyed(), "Nothing of the lease is left on its slot."),
     (

@@ -8,7 +8,14 @@ from twisted.internet.defer import Deferred
 
 from buildbot_drydock import events
 from buildbot_drydock.maintenance import Maintenance
-from buildbot_drydock.model import HostState, Lease, LeaseStatus, Mode, ResourceStatus
+from buildbot_drydock.model import (
+    BlueprintState,
+    HostState,
+    Lease,
+    LeaseStatus,
+    Mode,
+    ResourceStatus,
+)
 from buildbot_drydock.planner import plan
 from buildbot_drydock.reasons import NoHostInService
 from buildbot_drydock.testing.builders import NOW, host_list, listed_host
@@ -196,3 +203,134 @@ class TakingIntoUseRaceTests(Case):
         self.later(10)
         self.assertEqual(self.statuses(), ([], [PENDING]))
         self.assertEqual(self.resource().uses, 0)
+
+
+class BlueprintCase(CoreTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.maintenance = Maintenance(self.store, self.clock, self.wake)
+
+    def set(self, mode: Mode, **arguments: Any) -> BlueprintState:
+        return self.now(self.maintenance.set_mode("linux", mode, actor="ana", **arguments))
+
+    def leased(self) -> Lease:
+        lease = self.request()
+        self.settle()
+        self.later(1)
+        self.assertIs(self.lease(lease.id).status, ACTIVE)
+        return lease
+
+
+class ModeTests(BlueprintCase):
+    def test_a_paused_blueprint_lets_leases_wait_until_it_is_resumed(self) -> None:
+        self.set(Mode.PAUSED, reason="a new kernel")
+        lease = self.request()
+        self.settle()
+        self.assertIs(self.lease(lease.id).status, PENDING)
+        self.set(Mode.ENABLED)
+        self.settle()
+        self.later(1)
+        self.assertIs(self.lease(lease.id).status, ACTIVE)
+
+    def test_it_is_resumed_by_itself_when_its_time_is_over(self) -> None:
+        self.set(Mode.DISABLED, until=self.clock.seconds() + 60)
+        lease = self.request()
+        self.settle()
+        self.later(61)
+        self.later(1)
+        self.assertIs(self.lease(lease.id).status, ACTIVE)
+
+    def test_what_is_remembered_of_its_launches_stays(self) -> None:
+        self.change_state(failures=3, last_error="no image")
+        changed = self.set(Mode.PAUSED)
+        self.assertEqual((changed.failures, changed.last_error), (3, "no image"))
+
+    def test_each_change_is_an_event_and_resuming_what_is_in_service_is_none(self) -> None:
+        self.set(Mode.ENABLED)
+        self.set(Mode.DRAINING, reason="moving")
+        self.set(Mode.ENABLED)
+        self.assertEqual(
+            [each.sentence() for each in self.recorded(events.ModeChanged)],
+            ["ana made the blueprint draining: moving.", "ana made the blueprint enabled."],
+        )
+
+    def test_an_end_that_has_passed_is_refused(self) -> None:
+        asked = Deferred.fromCoroutine(
+            self.maintenance.set_mode("linux", Mode.PAUSED, actor="ana", until=1.0)
+        )
+        self.assertIn("until", str(self.failureResultOf(asked, ValueError).value))
+        self.assertEqual(self.recorded(events.ModeChanged), [])
+
+    def test_of_two_who_change_it_at_once_both_are_heard(self) -> None:
+        change_blueprint = self.store.change_blueprint
+        others = [Mode.PAUSED]
+
+        async def beaten(*arguments: Any) -> Any:
+            if others:
+                self.change_state(failures=1, mode=others.pop())
+            return await change_blueprint(*arguments)
+
+        self.patch(self.store, "change_blueprint", beaten)
+        changed = self.set(Mode.DISABLED)
+        self.assertEqual((changed.mode, changed.failures), (Mode.DISABLED, 1))
+
+
+class ReclaimTests(BlueprintCase):
+    def reclaim(self, number: int = 1, **arguments: Any) -> Any:
+        return Deferred.fromCoroutine(
+            self.maintenance.reclaim(number, actor="ana", reason="odd", **arguments)
+        )
+
+    def test_an_idle_resource_is_released(self) -> None:
+        lease = self.leased()
+        self.now(self.leases.release(lease.id, "done"))
+        self.settle()
+        found = self.successResultOf(self.reclaim())
+        self.assertEqual(
+            (found.status, found.reason), (ResourceStatus.RELEASED, "reclaimed by ana: odd")
+        )
+        (event,) = self.recorded(events.ResourceReleased)
+        self.assertEqual(event.actor, "ana")
+
+    def test_a_leased_one_is_left_alone_and_its_leases_are_named(self) -> None:
+        lease = self.leased()
+        problem = self.failureResultOf(self.reclaim(), ValueError)
+        self.assertIn(
+            f"break_leases: resource 1 is not idle, leases hold it: {lease.id}", str(problem)
+        )
+        self.assertIs(self.resource().status, ResourceStatus.ACTIVE)
+
+    def test_a_leased_one_breaks_its_leases_if_so_asked(self) -> None:
+        lease = self.leased()
+        found = self.successResultOf(self.reclaim(break_leases=True))
+        self.assertIs(found.status, ResourceStatus.BROKEN)
+        self.settle()
+        self.assertIn(
+            (lease.id, LeaseStatus.BROKEN), [(each.id, each.status) for each in self.changes]
+        )
+
+    def test_one_that_goes_already_is_left_alone_and_one_that_never_was_is_none(self) -> None:
+        lease = self.leased()
+        self.now(self.leases.release(lease.id, "done"))
+        self.settle()
+        self.successResultOf(self.reclaim())
+        self.successResultOf(self.reclaim(break_leases=True))
+        self.assertEqual(len(self.recorded(events.ResourceReleased, events.ResourceBroken)), 1)
+        self.assertIsNone(self.successResultOf(self.reclaim(99)))
+
+    def test_a_lease_that_came_first_wins(self) -> None:
+        lease = self.leased()
+        self.now(self.leases.release(lease.id, "done"))
+        self.settle()
+        move_resource = self.store.move_resource
+        late = [self.request("worker/linux-002")]
+
+        async def beaten(*arguments: Any, **options: Any) -> Any:
+            if late:
+                late.pop()
+                self.settle()
+            return await move_resource(*arguments, **options)
+
+        self.patch(self.store, "move_resource", beaten)
+        self.failureResultOf(self.reclaim(), ValueError)
+        self.assertIs(self.resource().status, ResourceStatus.ACTIVE)
