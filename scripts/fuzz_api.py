@@ -53,16 +53,22 @@ class Visitor:
         self.headers["Cookie"] = cookie.partition(";")[0]
 
     def ask(self, request: Request) -> tuple[int, bytes]:
-        headers = {**self.headers, **request.headers}
         try:
-            self.connection.request(
-                request.method, f"/api/v2/{request.path}", request.body, headers
-            )
-            response = self.connection.getresponse()
-            return response.status, response.read()
+            return self._ask(request)
+        except (BrokenPipeError, http.client.RemoteDisconnected):
+            # The server closes a connection when it is old; a new one it has to answer on.
+            self.connection.close()
+        try:
+            return self._ask(request)
         except (OSError, http.client.HTTPException) as error:
             self.connection.close()
             return 599, repr(error).encode()
+
+    def _ask(self, request: Request) -> tuple[int, bytes]:
+        headers = {**self.headers, **request.headers}
+        self.connection.request(request.method, f"/api/v2/{request.path}", request.body, headers)
+        response = self.connection.getresponse()
+        return response.status, response.read()
 
 
 class Fuzz:

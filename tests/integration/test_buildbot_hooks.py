@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from buildbot.data import base, types
+from buildbot.data.exceptions import InvalidQueryParameter
 from buildbot.process.results import SUCCESS
 from buildbot.test.util.integration import RunMasterBase
 from buildbot.worker.base import AbstractWorker
@@ -16,6 +18,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.service import DrydockService
+from buildbot_drydock.www import registration
+from buildbot_drydock.www.endpoints import RESOURCE_TYPES, DrydockLease, DrydockLeaseEndpoint
 from tests.integration.masters import DrydockMasterTestCase
 from tests.integration.test_worker_process import configuration
 
@@ -112,6 +116,79 @@ class MasterHookTests(DrydockMasterTestCase):
         await self.log_in()
         await self.finish()
         await self.stop()
+
+
+class DataHookTests(DrydockMasterTestCase):
+    async def test_types_are_registered_once(self) -> None:
+        await self.start()
+        self.assertIsInstance(self.master.data.rtypes.drydock_lease, DrydockLease)
+        self.assertFalse(hooks.register_types(self.master, RESOURCE_TYPES))
+        endpoint, path = self.master.data.getEndpoint(("drydock_leases", "7"))
+        self.assertEqual((type(endpoint), path), (DrydockLeaseEndpoint, {"leaseid": 7}))
+        await self.stop()
+
+    async def test_types_that_are_new_are_in_the_specification_at_once(self) -> None:
+        await self.start()
+        paths = {each["path"] for each in self.master.data.allEndpoints()}
+        self.assertIn("drydock_leases/n:leaseid", paths)
+        self.assertNotIn("hook_tests", paths)
+        self.assertTrue(hooks.register_types(self.master, [HookTest]))
+        paths = {each["path"] for each in self.master.data.allEndpoints()}
+        self.assertIn("hook_tests", paths)
+        await self.stop()
+
+    async def test_arguments_of_a_url_are_seen_before_buildbot_fails_on_them(self) -> None:
+        await self.start()
+        entity = self.master.data.rtypes.drydock_lease.entityType
+        builder = self.master.data.rtypes.builder.entityType
+        decode = type(self.master.data).resultspec_from_jsonapi
+        for arguments in ({b"order": [b""]}, {b"owner": [b"\xff"]}):
+            # What the check is for: without it these are server errors.
+            self.assertRaises(
+                (IndexError, UnicodeDecodeError, InvalidQueryParameter),
+                *(decode, self.master.data, arguments, entity, True),
+            )
+            self.assertRaises(
+                InvalidQueryParameter,
+                *(self.master.data.resultspec_from_jsonapi, arguments, entity, True),
+            )
+        unheeded = {b"owner__foo": [b"x"]}
+        self.assertEqual(decode(self.master.data, unheeded, entity, True).filters, [])
+        spec = self.master.data.resultspec_from_jsonapi({b"name": [b"x"]}, builder, True)
+        self.assertEqual([each.field for each in spec.filters], ["name"])
+        await self.stop()
+
+    async def test_messages_of_a_type_go_where_buildbot_would_send_them(self) -> None:
+        await self.start()
+        heard: list[tuple[str, ...]] = []
+        consumer = await hooks.consume(self.master, ("hook_tests", None, None), heard.append)
+        hooks.register_types(self.master, [HookTest])
+        self.master.data.rtypes.hook_test.produceEvent({"number": 7}, "new")
+        registration.produce(self.master, "hook_test", {"number": 7}, "new")
+        await self.settle()
+        self.assertEqual(heard, [("hook_tests", "7", "new")] * 2)
+        consumer.stopConsuming()
+        await self.stop()
+
+    async def test_a_queue_is_one_masters_own_unless_it_is_configured_otherwise(self) -> None:
+        await self.start()
+        self.assertFalse(hooks.shares_its_queue(self.master))
+        self.master.config.mq = {"type": "wamp", "router_url": "ws://localhost"}
+        self.assertTrue(hooks.shares_its_queue(self.master))
+        await self.stop()
+
+
+class HookTestsEndpoint(base.Endpoint):
+    kind = base.EndpointKind.COLLECTION
+    pathPatterns = ["/hook_tests"]
+
+
+class HookTest(base.ResourceType):
+    name = "hook_test"
+    plural = "hook_tests"
+    endpoints = [HookTestsEndpoint]
+    eventPathPatterns = ["/hook_tests/:number"]
+    entityType = types.Entity("hook_test")
 
 
 class WorkerHookTests(DrydockMasterTestCase):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.integration.web import ANA, BOB, Visitor, WebTestCase
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-from fuzz_requests import ACTIONS, Request, Requests
+from fuzz_requests import ACTIONS, NUMBERS, TEXTS, Request, Requests
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
@@ -50,7 +50,9 @@ def _question(path: str, arguments: list[tuple[str, str]]) -> Request:
 METHODS = st.sampled_from(sorted({name for names in ACTIONS.values() for name in names}))
 FIELDS = st.sampled_from(["reason", "until", "seconds", "requires", "blueprints", "break_leases"])
 READABLE = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-QUESTIONS = st.builds(_question, PATHS, st.lists(st.tuples(NAMES | READABLE, READABLE), max_size=3))
+VALUES = st.sampled_from([str(each) for each in NUMBERS] + [t for t in TEXTS if t != "\ud800"])
+ARGUMENTS = st.tuples(NAMES, VALUES) | st.tuples(NAMES | READABLE, VALUES | READABLE)
+QUESTIONS = st.builds(_question, PATHS, st.lists(ARGUMENTS, min_size=1, max_size=2))
 CALLS = st.builds(
     _call, PATHS, METHODS | st.text(max_size=8), st.dictionaries(FIELDS | st.text(), JSON) | JSON
 )
@@ -84,8 +86,9 @@ class FuzzTests(WebTestCase):
         await self.service.maintenance.disable_host("build1", actor="bo")
         spec = await self.anyone.rows("application.spec?limit=1000")
         requests = [
-            *some(QUESTIONS | CALLS | BODIES, 150),
-            *(Requests(spec, Random(seed)).any() for seed in range(150)),
+            *some(QUESTIONS, 200),
+            *some(CALLS | BODIES, 100),
+            *(Requests(spec, Random(seed)).any() for seed in range(100)),
         ]
         await self.becomes("drydock_blueprints/linux", leased=1)
         before = await self.all_rows()
