@@ -85,6 +85,7 @@ CHANGE_ROWS = (
     *("executor", "provider_calls", "launches", "leases", "maintenance", "people"),
     *("store", "testing"),
 )
+WWW_READS = ("listings", "usage", "journal")
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
 CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")
@@ -250,6 +251,26 @@ def few_change_rows(module: Module) -> Iterator[str]:
             yield module.problem(node, f"changes rows by {verb}(); only {_few(CHANGE_ROWS)} do")
 
 
+def only_www_knows_the_web(module: Module) -> Iterator[str]:
+    if is_below(module.name, "www"):
+        return
+    for node, imported in imports(module):
+        if any(is_below(imported, web) for web in ("buildbot.data", "buildbot.www")):
+            yield module.problem(node, f"imports {imported}; only www/ knows the data API")
+
+
+def www_reads_rows_as_people_see_them(module: Module) -> Iterator[str]:
+    if not is_below(module.name, "www"):
+        return
+    for node, imported in imports(module):
+        if is_below(imported, f"{PACKAGE}.store") and not any(
+            is_below(imported, f"{PACKAGE}.store.{name}") for name in WWW_READS
+        ):
+            yield module.problem(
+                node, f"imports {imported}; www/ reads rows by {_few(WWW_READS)}, without secrets"
+            )
+
+
 def few_call_providers(module: Module) -> Iterator[str]:
     if module.layer == "pure" or any(is_below(module.name, name) for name in CALL_PROVIDERS):
         return  # a pure module awaits nothing, so its inventory() is another
@@ -307,6 +328,12 @@ class ArchitectureTests(SynchronousTestCase):
 
     def test_few_modules_call_providers(self) -> None:
         self.check(few_call_providers)
+
+    def test_only_www_knows_the_web(self) -> None:
+        self.check(only_www_knows_the_web)
+
+    def test_www_reads_rows_as_people_see_them(self) -> None:
+        self.check(www_reads_rows_as_people_see_them)
 
     def test_every_module_has_a_docstring(self) -> None:
         self.check(has_a_docstring)
@@ -386,6 +413,23 @@ class PlantedViolationTests(SynchronousTestCase):
         self.finds(few_change_rows, "www.api", "master.drydock.store.renew(x)", "renew")
         self.passes(few_change_rows, "latent.worker", "self._leases.renew(x); lock.acquire()")
         self.passes(few_change_rows, "leases", "store.renew(x)")
+
+    def test_the_web_elsewhere(self) -> None:
+        rule = only_www_knows_the_web
+        self.finds(rule, "service", "from buildbot.data import base", "buildbot.data")
+        self.finds(rule, "config", "import buildbot.www.authz", "buildbot.www")
+        self.passes(rule, "www.endpoints", "from buildbot.data import base")
+        self.passes(rule, "service", "from buildbot.util.service import BuildbotService")
+
+    def test_rows_with_secrets_in_www(self) -> None:
+        rule = www_reads_rows_as_people_see_them
+        for source in (
+            "from buildbot_drydock.store.sql import SqlStore",
+            "from buildbot_drydock.store import rows",
+        ):
+            self.finds(rule, "www.endpoints", source, "store", "listings")
+        self.passes(rule, "www.rows", "from buildbot_drydock.store.usage import Usage")
+        self.passes(rule, "service", "from buildbot_drydock.store.sql import SqlStore")
 
     def test_a_call_of_a_provider_elsewhere(self) -> None:
         rule = few_call_providers

@@ -5,6 +5,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 import buildbot_drydock
 from buildbot_drydock.latent.worker import DrydockWorker
+from buildbot_drydock.www.authz import DrydockEndpointMatcher
 
 NAME = "buildbot-drydock"
 
@@ -24,4 +25,5 @@ class EntryPointTests(SynchronousTestCase):
         self.assertIs(util.LocalProcesses, buildbot_drydock.LocalProcesses)
         self.assertIs(util.SyntheticPool, buildbot_drydock.SyntheticPool)
         self.assertIs(util.WorkerPool, buildbot_drydock.WorkerPool)
+        self.assertIs(util.DrydockEndpointMatcher, DrydockEndpointMatcher)
         self.assertIs(worker.DrydockWorker, DrydockWorker)
