@@ -187,7 +187,7 @@ EVENTS: Final = Listing(
         "resourceid": _integer(events.c.resource),
         "leaseid": _integer(events.c.lease),
     },
-    indices={"eventid": ("leaseid", "resourceid", "kind", "blueprint"), "at": ()},
+    indices={"eventid": ("leaseid", "resourceid", "kind", "blueprint")},
 )
 
 

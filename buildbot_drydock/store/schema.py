@@ -168,6 +168,5 @@ events = sa.Table(
     sa.Index("drydock_events_resource_id", "resource", "id"),
     sa.Index("drydock_events_kind_id", "kind", "id"),
     sa.Index("drydock_events_blueprint_id", "blueprint", "id"),
-    sa.Index("drydock_events_at_id", "at", "id"),
     **_OPTIONS,
 )

@@ -141,7 +141,6 @@ class TestListingsOnSqlite(OnSqlite, ListingContract):
         asked = [
             (EVENTS, Query()),
             (EVENTS, Query(order=("-eventid",), offset=100)),
-            (EVENTS, Query(order=("-at",))),
             *(
                 (EVENTS, Query(order=("-eventid",), conditions=(Condition(field, "eq", (value,)),)))
                 for field, value in (

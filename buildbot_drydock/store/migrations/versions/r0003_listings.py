@@ -15,7 +15,7 @@ depends_on = None
 _NEW: Final = {
     "drydock_resources": ("status", "blueprint", "host", "since"),
     "drydock_leases": ("status", "resource", "since"),
-    "drydock_events": ("lease", "resource", "kind", "blueprint", "at"),
+    "drydock_events": ("lease", "resource", "kind", "blueprint"),
 }
 # Each has one of the new ones that serves as well.
 _OLD: Final = {
