@@ -11,7 +11,7 @@ Leases that masters renew for their workers, all of them every minute, are no ne
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
@@ -30,6 +30,7 @@ INTERVAL_SECONDS: Final = 0.25  # between two looks at what is new
 SUMMARY_SECONDS: Final = 1.0  # between two messages about blueprints and hosts
 MOST_REASONS: Final = 200  # leases whose reasons changed, in one go
 MOST_TIMES: Final = 10_000
+ROWS_AT_A_TIME: Final = 50  # told of before others have the reactor
 
 _OF_HOSTS: Final = ("host-mode-changed", "host-lost", "host-returned", "host-list-read")
 _BEGINNINGS: Final = {"lease-requested": "leaseid", "resource-requested": "resourceid"}
@@ -135,27 +136,43 @@ class Announcements:
     async def _tell(self) -> None:
         news = await self._journal.read()
         self._again = self._again or news.more
-        told = self._tell_news(news)
+        told = await self._tell_news(news)
         await self._tell_reasons(told)
         await self._tell_summaries()
 
-    def _tell_news(self, news: News) -> set[int]:
+    async def _tell_news(self, news: News) -> set[int]:
         """Tell of events, and of what they are about; return which leases were told of."""
         own = [event for event in news.events if self._ours(event["at"])]
-        new = {name: _numbers(_begun(own, name), name) for name in ("leaseid", "resourceid")}
-        for name, rows, kind in (
-            ("resourceid", overview.resources(news.resources), "drydock_resource"),
-            ("leaseid", overview.leases(self._service, news.leases), "drydock_lease"),
-        ):
-            changed = _numbers(own, name)
-            for row in rows:
-                if row[name] in changed:
-                    self._produce(kind, row, "new" if row[name] in new[name] else "update")
-        for event in overview.events(own):
-            self._produce("drydock_event", event, "new")
+        await self._tell_rows("drydock_resource", "resourceid", news.resources, own)
+        await self._tell_rows("drydock_lease", "leaseid", news.leases, own)
+        for some in _parts(own):
+            for event in overview.events(some):
+                self._produce("drydock_event", event, "new")
+            await self._breathe()
         self._blueprints.update(event["blueprint"] for event in own if event["blueprint"])
         self._hosts = self._hosts or any(event["kind"] in _OF_HOSTS for event in own)
         return _numbers(own, "leaseid")
+
+    async def _tell_rows(
+        self, kind: str, name: str, rows: list[dict[str, Any]], own: list[dict[str, Any]]
+    ) -> None:
+        """Tell of those rows that this master's own events are about."""
+        changed, new = _numbers(own, name), _numbers(_begun(own, name), name)
+        for some in _parts([row for row in rows if row[name] in changed]):
+            shown = (
+                overview.leases(self._service, some)
+                if kind == "drydock_lease"
+                else overview.resources(some)
+            )
+            for row in shown:
+                self._produce(kind, row, "new" if row[name] in new else "update")
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let others have the reactor."""
+        turn: Deferred[None] = Deferred()
+        self._clock.callLater(0, turn.callback, None)
+        await turn
 
     async def _tell_reasons(self, told: set[int]) -> None:
         """Tell of leases that now wait for something else."""
@@ -184,6 +201,11 @@ class Announcements:
                 self._produce("drydock_blueprint", {**row, "schema": None}, "update")
         for row in await overview.hosts(self._service) if with_hosts else ():
             self._produce("drydock_host", row, "update")
+
+
+def _parts(rows: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        yield rows[start : start + ROWS_AT_A_TIME]
 
 
 def _begun(events: Iterable[Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:

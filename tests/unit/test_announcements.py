@@ -18,6 +18,7 @@ from buildbot_drydock.testing.builders import blueprint
 from buildbot_drydock.www.announcements import (
     INTERVAL_SECONDS,
     MOST_TIMES,
+    ROWS_AT_A_TIME,
     SUMMARY_SECONDS,
     Announcements,
     OwnTimes,
@@ -108,7 +109,7 @@ class AnnouncementTests(TestCase):
         self.journal.news += news
         self.told.clear()
         self.announcements.nudge()
-        self.clock.advance(INTERVAL_SECONDS)
+        self.clock.pump([INTERVAL_SECONDS] + [0] * 10)
         return self.told
 
     def test_an_event_and_what_it_is_about_are_told_of(self) -> None:
@@ -124,6 +125,15 @@ class AnnouncementTests(TestCase):
     def test_nothing_is_told_if_there_is_no_news(self) -> None:
         self.assertEqual(self.look(), [])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_others_have_the_reactor_between_many_messages(self) -> None:
+        news = News(events=[event(number, "lease-broken") for number in range(ROWS_AT_A_TIME + 1)])
+        self.journal.news.append(news)
+        self.announcements.nudge()
+        seen: list[int] = []
+        self.clock.callLater(0, lambda: seen.append(len(self.told)))
+        self.clock.advance(0)
+        self.assertEqual((seen, len(self.told)), ([ROWS_AT_A_TIME], ROWS_AT_A_TIME + 1))
 
     def test_news_do_not_wait_for_a_summary_that_is_due_later(self) -> None:
         for number in (1, 2):
@@ -153,8 +163,7 @@ class AnnouncementTests(TestCase):
 
     def test_news_that_come_in_parts_are_told_of_to_the_end(self) -> None:
         self.look(News(more=True), News(more=True), News(events=[event(7, "lease-broken")]))
-        for _ in range(2):
-            self.clock.advance(INTERVAL_SECONDS)
+        self.clock.pump([INTERVAL_SECONDS, 0, INTERVAL_SECONDS, 0, 0])
         self.assertEqual(self.told, [("event", "new", 7)])
 
     def test_a_blueprint_is_told_of_at_most_once_a_second(self) -> None:
