@@ -16,7 +16,7 @@ import json
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -65,29 +65,47 @@ def _loaded(text: Any) -> Any:
         return None
 
 
+# The columns of a table, or of some rows of it.
+Columns: TypeAlias = "sa.sql.base.ReadOnlyColumnCollection[str, sa.ColumnElement[Any]]"
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field of a listing: its column, what is in it, and how it is shown."""
+    """A field of a listing: the column it is made of, what is in it, and how it is shown."""
 
-    column: sa.ColumnElement[Any]
+    column: str
     kind: Kind
     read: Callable[[Any], Any] = _given
+    express: Callable[[Columns], sa.ColumnElement[Any]] | None = None  # in SQL, if not as it is
+
+    def of(self, columns: Columns) -> sa.ColumnElement[Any]:
+        return columns[self.column] if self.express is None else self.express(columns)
 
 
-def _integer(column: sa.ColumnElement[Any]) -> Field:
+def _integer(column: str) -> Field:
     return Field(column, Kind.INTEGER)
 
 
-def _number(column: sa.ColumnElement[Any]) -> Field:
+def _number(column: str) -> Field:
     return Field(column, Kind.NUMBER)
 
 
-def _words(column: sa.ColumnElement[Any]) -> Field:
+def _words(column: str) -> Field:
     return Field(column, Kind.TEXT)
 
 
-def _attribute(column: sa.ColumnElement[Any], name: str) -> Field:
-    return Field(column, Kind.ATTRIBUTE, lambda text: _object(text).get(name))
+def _attribute(name: str) -> Field:
+    return Field("attributes", Kind.ATTRIBUTE, lambda text: _object(text).get(name))
+
+
+def _fault(columns: Columns) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(columns["fault"], "")  # older rows have none
+
+
+def _blueprint_of_resource(columns: Columns) -> sa.ColumnElement[Any]:
+    """Look the blueprint of each row's resource up; a join may read all resources there ever were."""
+    found = sa.select(resources.c.blueprint).where(resources.c.id == columns["resource"])
+    return found.correlate_except(resources).scalar_subquery()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +118,6 @@ class Listing:
     # By the field that rows are ordered by, the fields that an index has before it.
     indices: Mapping[str, tuple[str, ...]]
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # of fields with few
-    joined: sa.Table | None = None  # what some of the fields are taken from,
-    joined_by: sa.ColumnElement[bool] | None = None  # and how
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -112,27 +128,27 @@ RESOURCES: Final = Listing(
     table=resources,
     key="resourceid",
     fields={
-        "resourceid": _integer(resources.c.id),
-        "blueprint": _words(resources.c.blueprint),
-        "token": _words(resources.c.token),
-        "place": _integer(resources.c.place),
-        "status": _words(resources.c.status),
-        "version": _integer(resources.c.version),
-        "since": _number(resources.c.since),
-        "created_at": _number(resources.c.created_at),
-        "labels": Field(resources.c.labels, Kind.OBJECT, _object),
-        "host": _words(resources.c.host),
-        "built_for": _integer(resources.c.built_for),
-        "parent_lease": _integer(resources.c.parent_lease),
-        "identity": _words(resources.c.identity),
-        "address": _words(resources.c.address),
-        "uses": _integer(resources.c.uses),
-        "last_used_at": _number(resources.c.last_used_at),
-        "locks": Field(resources.c.locks, Kind.OBJECT, _list),
-        "reason": _words(resources.c.reason),
-        "faults": _integer(resources.c.faults),
-        "fault_at": _number(resources.c.fault_at),
-        "fault": _words(sa.func.coalesce(resources.c.fault, "")),  # older rows have none
+        "resourceid": _integer("id"),
+        "blueprint": _words("blueprint"),
+        "token": _words("token"),
+        "place": _integer("place"),
+        "status": _words("status"),
+        "version": _integer("version"),
+        "since": _number("since"),
+        "created_at": _number("created_at"),
+        "labels": Field("labels", Kind.OBJECT, _object),
+        "host": _words("host"),
+        "built_for": _integer("built_for"),
+        "parent_lease": _integer("parent_lease"),
+        "identity": _words("identity"),
+        "address": _words("address"),
+        "uses": _integer("uses"),
+        "last_used_at": _number("last_used_at"),
+        "locks": Field("locks", Kind.OBJECT, _list),
+        "reason": _words("reason"),
+        "faults": _integer("faults"),
+        "fault_at": _number("fault_at"),
+        "fault": Field("fault", Kind.TEXT, express=_fault),
     },
     indices={"resourceid": ("blueprint", "status", "host"), "since": ()},
     values={"status": ("pending", "active", "released", "broken", "destroyed")},
@@ -142,50 +158,48 @@ LEASES: Final = Listing(
     table=leases,
     key="leaseid",
     fields={
-        "leaseid": _integer(leases.c.id),
-        "owner": _words(leases.c.owner),
-        "masterid": _integer(leases.c.master),
-        "type": _words(leases.c.type),
-        "requires": Field(leases.c.requires, Kind.OBJECT, _object),
-        "blueprints": Field(leases.c.blueprints, Kind.OBJECT, _list),
-        "priority": _integer(leases.c.priority),
-        "attributes": Field(leases.c.attributes, Kind.OBJECT, _object),
-        "builder": _attribute(leases.c.attributes, "builder"),
-        "build": _attribute(leases.c.attributes, "build"),
-        "buildid": _attribute(leases.c.attributes, "buildid"),
-        "authorized_by": _words(leases.c.authorized_by),
-        "status": _words(leases.c.status),
-        "version": _integer(leases.c.version),
-        "requested_at": _number(leases.c.requested_at),
-        "since": _number(leases.c.since),
-        "resourceid": _integer(leases.c.resource),
-        "blueprint": _words(resources.c.blueprint),
-        "slot": _integer(leases.c.slot),
-        "locks": Field(leases.c.locks, Kind.OBJECT, _list),
-        "renewed_at": _number(leases.c.renewed_at),
-        "expires_at": _number(leases.c.expires_at),
-        "until": _number(leases.c.until),
-        "returns": Field(leases.c.returns, Kind.OBJECT, _list),
-        "reason": _words(leases.c.reason),
+        "leaseid": _integer("id"),
+        "owner": _words("owner"),
+        "masterid": _integer("master"),
+        "type": _words("type"),
+        "requires": Field("requires", Kind.OBJECT, _object),
+        "blueprints": Field("blueprints", Kind.OBJECT, _list),
+        "priority": _integer("priority"),
+        "attributes": Field("attributes", Kind.OBJECT, _object),
+        "builder": _attribute("builder"),
+        "build": _attribute("build"),
+        "buildid": _attribute("buildid"),
+        "authorized_by": _words("authorized_by"),
+        "status": _words("status"),
+        "version": _integer("version"),
+        "requested_at": _number("requested_at"),
+        "since": _number("since"),
+        "resourceid": _integer("resource"),
+        "blueprint": Field("resource", Kind.TEXT, express=_blueprint_of_resource),
+        "slot": _integer("slot"),
+        "locks": Field("locks", Kind.OBJECT, _list),
+        "renewed_at": _number("renewed_at"),
+        "expires_at": _number("expires_at"),
+        "until": _number("until"),
+        "returns": Field("returns", Kind.OBJECT, _list),
+        "reason": _words("reason"),
     },
     indices={"leaseid": ("resourceid", "status"), "since": ()},
     values={"status": ("pending", "acquired", "active", "released", "broken", "destroyed")},
-    joined=resources,
-    joined_by=leases.c.resource == resources.c.id,
 )
 
 EVENTS: Final = Listing(
     table=events,
     key="eventid",
     fields={
-        "eventid": _integer(events.c.id),
-        "at": _number(events.c.at),
-        "kind": _words(events.c.kind),
-        "actor": _words(events.c.actor),
-        "data": Field(events.c.data, Kind.OBJECT, _object),
-        "blueprint": _words(events.c.blueprint),
-        "resourceid": _integer(events.c.resource),
-        "leaseid": _integer(events.c.lease),
+        "eventid": _integer("id"),
+        "at": _number("at"),
+        "kind": _words("kind"),
+        "actor": _words("actor"),
+        "data": Field("data", Kind.OBJECT, _object),
+        "blueprint": _words("blueprint"),
+        "resourceid": _integer("resource"),
+        "leaseid": _integer("lease"),
     },
     indices={"eventid": ("leaseid", "resourceid", "kind", "blueprint")},
 )
@@ -226,11 +240,13 @@ def find_rows(
     """Return the rows with these ids, as far as there are any, ordered by them."""
     wanted = sorted(number for number in numbers if 0 < number <= MOST_INTEGER)
     names = tuple(listing.fields)
-    key = listing.fields[listing.key].column
+    columns = listing.table.c
+    key = listing.fields[listing.key].of(columns)
+    shown = [listing.fields[name].of(columns) for name in names]
     found: list[dict[str, Any]] = []
     for start in range(0, len(wanted), IDS_AT_A_TIME):
         some = wanted[start : start + IDS_AT_A_TIME]
-        statement = _select(listing, names).where(key.in_(some)).order_by(key)
+        statement = sa.select(*shown).where(key.in_(some)).order_by(key)
         found += [_read(listing, names, raw) for raw in connection.execute(statement)]
     return found
 
@@ -300,27 +316,22 @@ class _Question:
 
     def _page(self, connection: Connection) -> sa.Select[Any]:
         size = MOST_READ + 1 if self._rest else max(1, self._end)
-        window = self._window(size)
-        statement = self._within(_select(self._listing, self._names), window, connection)
-        # Not by the table's own columns, which would tempt a database to begin with the table.
-        by: list[sa.ColumnElement[Any]] = [window.c.position, window.c.number]
+        window = self._window(size, [self._listing.fields[name].column for name in self._names])
+        shown = [self._listing.fields[name].of(window.c) for name in self._names]
+        statement = self._remaining(sa.select(*shown), window, connection)
+        by: list[sa.ColumnElement[Any]] = [window.c[self._position], window.c[self._key]]
         statement = statement.order_by(*(each.desc() for each in by) if self._descending else by)
         return statement.limit(self._query.limit).offset(self._query.offset)
 
     def _total(self, connection: Connection) -> int:
         window = self._window(MOST_READ + 1)
-        counted = sa.select(sa.func.count())
-        if self._rest:
-            counted = counted.select_from(_tables(self._listing))
-            counted = self._within(counted, window, connection)
-        else:
-            counted = counted.select_from(window)
-        return int(connection.execute(counted).scalar_one())
+        counted = sa.select(sa.func.count()).select_from(window)
+        return int(connection.execute(self._remaining(counted, window, connection)).scalar_one())
 
     def _refuse_if_cut_off(self, connection: Connection) -> None:
         window = self._window(MOST_READ + 1)
         edge = sa.func.min if self._descending else sa.func.max
-        query = sa.select(sa.func.count(), edge(window.c.position)).select_from(window)
+        query = sa.select(sa.func.count(), edge(window.c[self._position])).select_from(window)
         read, last = connection.execute(query).one()
         if read <= MOST_READ:
             return
@@ -336,61 +347,47 @@ class _Question:
     # --- statements --------------------------------------------------------------------------
 
     @property
-    def _key(self) -> sa.ColumnElement[Any]:
+    def _key(self) -> str:
         return self._listing.fields[self._listing.key].column
 
-    def _within(
+    @property
+    def _position(self) -> str:
+        return self._listing.fields[self._order].column
+
+    def _remaining(
         self, statement: sa.Select[Any], window: sa.Subquery, connection: Connection
     ) -> sa.Select[Any]:
         """Restrict a statement to the rows of the window that the rest of the filters leave."""
-        statement = statement.where(self._key == window.c.number)
         for condition in self._rest:
-            statement = statement.where(_clause(self._listing, condition, connection))
+            found = self._listing.fields[condition.field]
+            statement = statement.where(_clause(found, condition, window.c, connection))
         return statement
 
-    def _window(self, size: int) -> sa.Subquery:
-        """Select the ids of the first rows, as the index has them."""
-        key, position = self._key, self._listing.fields[self._order].column
-        start = sa.select(key.label("number"), position.label("position"))
+    def _window(self, size: int, shown: Sequence[str] = ()) -> sa.Subquery:
+        """Select the first rows, as the index has them, with the columns that are needed of them."""
+        rest = [self._listing.fields[condition.field].column for condition in self._rest]
+        names = tuple(dict.fromkeys([self._key, self._position, *rest, *shown]))
+        columns = self._listing.table.c
+        start = sa.select(*(columns[name] for name in names))
         for condition in self._inside:
-            start = start.where(_compared(position, condition))
+            start = start.where(_compared(columns[self._position], condition))
         if self._leading is None:
-            return self._first(start, key, position, size).subquery()
-        column = self._listing.fields[self._leading].column
+            return self._first(start, columns, size).subquery()
+        leading = columns[self._listing.fields[self._leading].column]
         parts = [
-            self._first(start.where(column == value), key, position, size).subquery()
+            self._first(start.where(leading == value), columns, size).subquery()
             for value in self._values
         ]
         if len(parts) == 1:
             return parts[0]
-        united = sa.union_all(
-            *(sa.select(part.c.number, part.c.position) for part in parts)
-        ).subquery()
-        whole = sa.select(united.c.number, united.c.position)
-        return self._first(whole, united.c.number, united.c.position, size).subquery()
+        united = sa.union_all(*(sa.select(*part.c) for part in parts)).subquery()
+        return self._first(sa.select(*united.c), united.c, size).subquery()
 
-    def _first(
-        self,
-        statement: sa.Select[Any],
-        key: sa.ColumnElement[Any],
-        position: sa.ColumnElement[Any],
-        size: int,
-    ) -> sa.Select[Any]:
-        by = [position] if self._order == self._listing.key else [position, key]
+    def _first(self, statement: sa.Select[Any], columns: Columns, size: int) -> sa.Select[Any]:
+        by = [columns[name] for name in dict.fromkeys([self._position, self._key])]
         if self._descending:
-            by = [each.desc() for each in by]
+            return statement.order_by(*(each.desc() for each in by)).limit(size)
         return statement.order_by(*by).limit(size)
-
-
-def _tables(listing: Listing) -> sa.FromClause:
-    if listing.joined is None:
-        return listing.table
-    return listing.table.outerjoin(listing.joined, listing.joined_by)
-
-
-def _select(listing: Listing, names: Sequence[str]) -> sa.Select[Any]:
-    columns = [listing.fields[name].column.label(f"field_{name}") for name in names]
-    return sa.select(*columns).select_from(_tables(listing))
 
 
 def _read(listing: Listing, names: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
@@ -398,14 +395,14 @@ def _read(listing: Listing, names: Sequence[str], raw: Sequence[Any]) -> dict[st
 
 
 def _clause(
-    listing: Listing, condition: Condition, connection: Connection
+    found: Field, condition: Condition, columns: Columns, connection: Connection
 ) -> sa.ColumnElement[bool]:
-    found = listing.fields[condition.field]
+    column = found.of(columns)
     if found.kind is Kind.ATTRIBUTE:
-        return _attribute_clause(condition, found.column, connection)
+        return _attribute_clause(condition, column, connection)
     if condition.operator == "contains":
-        return sa.or_(*(_has(found.column, each, connection) for each in condition.values))
-    return _compared(found.column, condition)
+        return sa.or_(*(_has(column, each, connection) for each in condition.values))
+    return _compared(column, condition)
 
 
 def _compared(column: sa.ColumnElement[Any], condition: Condition) -> sa.ColumnElement[bool]:
