@@ -98,8 +98,9 @@ def _attribute(name: str) -> Field:
     return Field("attributes", Kind.ATTRIBUTE, lambda text: _object(text).get(name))
 
 
-def _fault(columns: Columns) -> sa.ColumnElement[Any]:
-    return sa.func.coalesce(columns["fault"], "")  # older rows have none
+def _later_words(column: str) -> Field:
+    """Describe a text that older rows have not."""
+    return Field(column, Kind.TEXT, express=lambda columns: sa.func.coalesce(columns[column], ""))
 
 
 def _blueprint_of_resource(columns: Columns) -> sa.ColumnElement[Any]:
@@ -148,7 +149,10 @@ RESOURCES: Final = Listing(
         "reason": _words("reason"),
         "faults": _integer("faults"),
         "fault_at": _number("fault_at"),
-        "fault": Field("fault", Kind.TEXT, express=_fault),
+        "fault": _later_words("fault"),
+        "ends_at": _number("ends_at"),
+        "end_reason": _later_words("end_reason"),
+        "hourly_price": _number("hourly_price"),
     },
     indices={"resourceid": ("blueprint", "status", "host"), "since": ()},
     values={"status": ("pending", "active", "released", "broken", "destroyed")},
@@ -177,6 +181,7 @@ LEASES: Final = Listing(
         "resourceid": _integer("resource"),
         "blueprint": Field("resource", Kind.TEXT, express=_blueprint_of_resource),
         "slot": _integer("slot"),
+        "held_since": _number("held_since"),
         "locks": Field("locks", Kind.OBJECT, _list),
         "renewed_at": _number("renewed_at"),
         "expires_at": _number("expires_at"),

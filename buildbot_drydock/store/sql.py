@@ -356,9 +356,7 @@ class SqlStore:
         now = self._clock.seconds()
 
         def work(connection: Connection) -> bool:
-            write_event(
-                connection, event, now, blueprint=blueprint, resource=resource, lease=lease
-            )
+            write_event(connection, event, now, blueprint=blueprint, resource=resource, lease=lease)
             return True
 
         await self._write(work)

@@ -29,6 +29,8 @@ class BlueprintUsage:
     resources: Mapping[str, int] = field(default_factory=dict)  # living ones, by status
     leased: int = 0  # slots of its resources that leases hold
     idle: int = 0  # active resources without any lease
+    priced: float = 0.0  # what an hour costs of those whose price is known
+    unpriced: int = 0  # and how many of the others there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +68,22 @@ def find_usage(connection: Connection) -> Usage:
 def _blueprints(connection: Connection) -> dict[str, BlueprintUsage]:
     by_status: dict[str, dict[str, int]] = {}
     living = (
-        sa.select(resources.c.blueprint, resources.c.status, sa.func.count())
+        sa.select(
+            resources.c.blueprint,
+            resources.c.status,
+            sa.func.count(),
+            sa.func.sum(resources.c.hourly_price),
+            sa.func.count(resources.c.hourly_price),
+        )
         .where(resources.c.status.in_(_LIVING))
         .group_by(resources.c.blueprint, resources.c.status)
     )
-    for blueprint, status, number in connection.execute(living):
+    priced: dict[str, float] = {}
+    unpriced: dict[str, int] = {}
+    for blueprint, status, number, price, known in connection.execute(living):
         by_status.setdefault(blueprint, {})[status] = number
+        priced[blueprint] = priced.get(blueprint, 0.0) + (price or 0.0)
+        unpriced[blueprint] = unpriced.get(blueprint, 0) + number - known
     leased: dict[str, int] = {}
     in_use: dict[str, int] = {}
     for blueprint, status, slots, used in connection.execute(_HOLDING_BY_BLUEPRINT):
@@ -83,6 +95,8 @@ def _blueprints(connection: Connection) -> dict[str, BlueprintUsage]:
             resources=counts,
             leased=leased.get(name, 0),
             idle=counts.get(ResourceStatus.ACTIVE.value, 0) - in_use.get(name, 0),
+            priced=priced[name],
+            unpriced=unpriced[name],
         )
         for name, counts in by_status.items()
     }

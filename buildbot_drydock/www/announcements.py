@@ -162,7 +162,7 @@ class Announcements:
             shown = (
                 overview.leases(self._service, some)
                 if kind == "drydock_lease"
-                else overview.resources(some)
+                else overview.resources(self._service, some)
             )
             for row in shown:
                 self._produce(kind, row, "new" if row[name] in new else "update")

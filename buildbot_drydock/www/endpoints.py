@@ -198,9 +198,10 @@ class DrydockResourcesEndpoint(_Rows):
     rootLinkName = "drydock_resources"
     listing = RESOURCES
     kinds = entities.RESOURCE.kinds
+    needed = ("status", "since", "created_at", "hourly_price")
 
     def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.resources(rows)
+        return overview.resources(service, rows)
 
 
 class DrydockResourceEndpoint(_Row):
@@ -209,7 +210,7 @@ class DrydockResourceEndpoint(_Row):
     listing = RESOURCES
 
     def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.resources(rows)
+        return overview.resources(service, rows)
 
 
 class DrydockResource(base.ResourceType):

@@ -67,6 +67,7 @@ _TEXTS: Final = types.String()
 
 # What is worked out beside what a row holds.
 LEASE_EXTRA: Final = {"person": Kind.TEXT, "worker": Kind.TEXT, "reasons": Kind.OBJECT}
+RESOURCE_EXTRA: Final = {"cost": Kind.NUMBER}
 EVENT_EXTRA: Final = {"sentence": Kind.TEXT}
 
 BLUEPRINT_KINDS: Final = {
@@ -95,6 +96,8 @@ BLUEPRINT_KINDS: Final = {
     "leased": Kind.INTEGER,
     "idle": Kind.INTEGER,
     "waiting": Kind.INTEGER,
+    "hourly_cost": Kind.NUMBER,
+    "max_hourly_cost": Kind.NUMBER,
     "configuration": Kind.OBJECT,
     "schema": Kind.OBJECT,
 }
@@ -132,7 +135,7 @@ HOST: Final = entity(
 )
 RESOURCE: Final = entity(
     "drydock_resource",
-    RESOURCES.kinds,
+    {**RESOURCES.kinds, **RESOURCE_EXTRA},
     known=("resourceid", "blueprint", "status", "labels"),
     lists={"locks": _TEXTS},
 )

@@ -24,8 +24,9 @@ def leases(service: DrydockService, rows: Sequence[dict[str, Any]]) -> Shown:
     return [lease_row(row, service.leases.reasons, now) for row in rows]
 
 
-def resources(rows: Sequence[dict[str, Any]]) -> Shown:
-    return [resource_row(row) for row in rows]
+def resources(service: DrydockService, rows: Sequence[dict[str, Any]]) -> Shown:
+    now = service.now()
+    return [resource_row(row, now) for row in rows]
 
 
 def events(rows: Sequence[dict[str, Any]]) -> Shown:

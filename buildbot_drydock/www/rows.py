@@ -9,8 +9,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 from buildbot_drydock import events
+from buildbot_drydock.costs import resource_cost
 from buildbot_drydock.latent.definition import Definition
-from buildbot_drydock.model import Blueprint, BlueprintState, HostState, ListedHost, Mode
+from buildbot_drydock.model import (
+    Blueprint,
+    BlueprintState,
+    HostState,
+    ListedHost,
+    Mode,
+    Resource,
+    ResourceStatus,
+)
 from buildbot_drydock.people import person_of
 from buildbot_drydock.policy import unusable_host
 from buildbot_drydock.reasons import DoesNotFit, Reason
@@ -42,9 +51,28 @@ def reason_row(reason: Reason, now: float) -> dict[str, Any]:
     return shown
 
 
-def resource_row(row: Mapping[str, Any]) -> dict[str, Any]:
+def resource_row(row: Mapping[str, Any], now: float) -> dict[str, Any]:
+    """Return a resource with what it has cost so far, if that is known."""
     shown: dict[str, Any] = discreet(row)
+    price = row.get("hourly_price")
+    shown["cost"] = None if price is None else _cost(row, price, now)
     return shown
+
+
+def _cost(row: Mapping[str, Any], price: float, now: float) -> float | None:
+    if "created_at" not in row:
+        return None  # nobody asked for it
+    lived = Resource(
+        id=0,
+        blueprint="",
+        token="",
+        place=0,
+        status=ResourceStatus(row["status"]),
+        since=row["since"],
+        created_at=row["created_at"],
+        hourly_price=price,
+    )
+    return resource_cost(lived, now)
 
 
 def event_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,11 +161,18 @@ def _blueprint_row(
         "leased": usage.leased,
         "idle": usage.idle,
         "waiting": waiting,
+        "hourly_cost": usage.priced + usage.unpriced * _expected_price(blueprint),
+        "max_hourly_cost": None if blueprint is None else blueprint.max_hourly_cost,
     }
     shown: dict[str, Any] = discreet(row)
     shown["configuration"] = {} if definition is None else configuration(definition.fields)
     shown["schema"] = None if definition is None else _schema(definition.fields_class)
     return shown
+
+
+def _expected_price(blueprint: Blueprint | None) -> float:
+    """Return what a resource counts for whose price is not known yet."""
+    return 0.0 if blueprint is None else blueprint.expected_price or 0.0
 
 
 def _state(blueprint: Blueprint | None, state: BlueprintState, now: float) -> str:

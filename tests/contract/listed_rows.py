@@ -53,6 +53,10 @@ def resource_row(number: int) -> dict[str, Any]:
         "faults": 0,
         "fault_at": None,
         "fault": None if number % 4 else "no python",
+        "ends_at": None if number % 5 else 900.0 + number,
+        "end_reason": None if number % 5 else "spot interruption",
+        "hourly_price": None if number % 2 else 0.25,
+        "priced_at": None,
     }
 
 
@@ -81,6 +85,7 @@ def lease_row(number: int) -> dict[str, Any]:
         "until": None,
         "returns": json.dumps(["its host vanished"] if number % 7 == 0 else []),
         "reason": "",
+        "held_since": None if number % 3 == 0 else 120.0 + number,
     }
 
 
@@ -132,7 +137,8 @@ def _shown(name: str, raw: dict[str, Any]) -> dict[str, Any]:
         if json_field in row:
             row[json_field] = json.loads(row[json_field])
     if name == "resources":
-        row["fault"] = row["fault"] or ""
+        row["fault"], row["end_reason"] = row["fault"] or "", row["end_reason"] or ""
+        del row["priced_at"]
     if name == "leases":
         row["resourceid"], row["masterid"] = row.pop("resource"), row.pop("master")
         found = row["resourceid"]

@@ -26,6 +26,7 @@ from tests.contract.listed_rows import event_row
 
 
 class JournalContract(TestCase):
+    timeout = 120  # of real seconds, for a busy machine
     url: Callable[[], str]
 
     async def setUp(self) -> None:  # type: ignore[override]
