@@ -15,6 +15,7 @@ from typing import Any
 
 from bench_contention import contention
 from bench_hosts import hosts
+from bench_listings import listings
 from bench_results import Measured, show, write
 from bench_store import single_leases, store_throughput
 from bench_turns import planner, turns
@@ -32,6 +33,7 @@ PARTS: tuple[Part, ...] = (
     single_leases,
     contention,
     hosts,
+    listings,
 )
 
 

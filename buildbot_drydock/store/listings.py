@@ -218,25 +218,29 @@ class Listings:
 
     async def page(self, listing: Listing, query: Query) -> Page:
         """Answer a query. Raises ``QueryProblem``."""
-        check(query, listing.kinds)
-        question = _Question(listing, query)  # raises here, and not in the thread
 
         def work(connection: Connection) -> Page | QueryProblem:
             try:
-                return question.answer(connection)
+                return answer(connection, listing, query)
             except QueryProblem as problem:
                 return problem
 
-        answer = await transactions.read(self._pool, work)
-        if isinstance(answer, QueryProblem):
-            raise answer
-        return answer
+        found = await transactions.read(self._pool, work)
+        if isinstance(found, QueryProblem):
+            raise found
+        return found
 
     async def rows(self, listing: Listing, numbers: Collection[int]) -> list[dict[str, Any]]:
         """Return the rows with these ids, as far as there are any, ordered by them."""
         return await transactions.read(
             self._pool, lambda connection: find_rows(connection, listing, numbers)
         )
+
+
+def answer(connection: Connection, listing: Listing, query: Query) -> Page:
+    """Answer a query. Raises ``QueryProblem``."""
+    check(query, listing.kinds)
+    return _Question(listing, query).answer(connection)
 
 
 def find_rows(

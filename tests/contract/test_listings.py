@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_drydock.queries import MOST_LIMIT, Condition, Query, QueryProblem, select
 from buildbot_drydock.store import listings
-from buildbot_drydock.store.listings import EVENTS, LEASES, RESOURCES, Listings, _Question
+from buildbot_drydock.store.listings import EVENTS, LEASES, RESOURCES, Listings, answer
 from buildbot_drydock.store.schema import events, leases
 from tests.contract.databases import (
     MARIADB,
@@ -179,7 +179,7 @@ class TestListingsOnSqlite(OnSqlite, ListingContract):
             for listing, query in asked:
                 steps = [0]
                 driver.set_progress_handler(lambda steps=steps: steps.append(1), 10)
-                _Question(listing, query).answer(connection)
+                answer(connection, listing, query)
                 driver.set_progress_handler(None, 10)
                 counts.append(10 * len(steps))
             connection.rollback()
