@@ -339,11 +339,15 @@ async def tell_builds(worker: AbstractLatentWorker, name: str, value: str) -> No
 
 
 def describe_build(build: Any) -> dict[str, str]:
-    """Return what people want to know of a build: ``builder.name``, ``number``, ``buildid``."""
+    """Return what people want to know of a build.
+
+    ``builder.name``, ``number``, ``buildid``, and the ids of its ``requests``.
+    """
     if build is None:
         return {}
     return {
         "builder": str(build.builder.name),
         "build": str(build.number),
         "buildid": str(build.buildid),
+        "buildrequests": ",".join(map(str, request_numbers(build))),
     }

@@ -339,7 +339,8 @@ class WorkerHookTests(DrydockMasterTestCase):
         (build,) = self.master.botmaster.builders["tests"].building
         self.assertEqual(hooks.request_numbers(build), (request,))
         self.assertEqual(
-            hooks.describe_build(build), {"builder": "tests", "build": "1", "buildid": "1"}
+            hooks.describe_build(build),
+            {"builder": "tests", "build": "1", "buildid": "1", "buildrequests": str(request)},
         )
         self.assertEqual((hooks.request_numbers(None), hooks.describe_build(None)), ((), {}))
         await self.log_in()
