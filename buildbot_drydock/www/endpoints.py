@@ -49,15 +49,20 @@ class DrydockEndpoint(base.Endpoint):
 
     async def _control(self, action: str, args: dict[str, Any], path: dict[str, Any]) -> Any:
         service = self.service
-        found = self.actions.get(action)
+        offered = self.offered(path)
+        found = offered.get(action)
         if found is None:
-            known = ", ".join(self.actions)
+            known = ", ".join(offered)
             remedy = f"there are: {known}" if known else "this is only to be read"
             actions.refuse(
                 f"method: there is no action {action!r} here; {remedy}", "method_not_found"
             )
         changed = await found.perform(service, path, args)
         return await self.shown(service, changed)
+
+    def offered(self, path: Mapping[str, Any]) -> Mapping[str, Action]:
+        """Return the actions there are on a path."""
+        return self.actions
 
     async def shown(self, service: DrydockService, changed: Any) -> Any:
         """Return the row that an action changed, by its id or name."""
@@ -82,6 +87,10 @@ class _Rows(DrydockEndpoint):
             raise InvalidQueryParameter(str(problem)) from None
         rows = [cut(row) for row in self.finished(service, page.rows)]
         return base.ListResult(rows, offset=query.offset, total=page.total, limit=query.limit)
+
+    def offered(self, path: Mapping[str, Any]) -> Mapping[str, Action]:
+        """Nothing is done to a part of a collection, which would be of rules of its own."""
+        return {} if path else self.actions
 
     def conditions(self, path: Mapping[str, Any]) -> list[Condition]:
         """Return what the path says of the rows wanted."""

@@ -203,6 +203,15 @@ class ActionTests(WebTestCase):
             code, message = await bob.act("drydock_leases", "request", blueprints=blueprints)
             self.assertEqual(code, 403, (blueprints, message))
 
+    async def test_no_other_path_leads_around_that(self) -> None:
+        await self.start()
+        bob, ana = await self.visitor(BOB), await self.visitor(ANA)
+        path = "drydock_blueprints/linux/drydock_leases"
+        for visitor, blueprints in ((bob, ["gpu"]), (bob, []), (ana, ["gpu"])):
+            code, message = await visitor.act(path, "request", blueprints=blueprints)
+            self.assertIn(code, (400, 403), message)
+        self.assertEqual(await self.anyone.rows("drydock_leases"), [])
+
     async def test_a_lease_lives_as_long_as_was_asked_for_and_can_be_renewed(self) -> None:
         await self.start()
         bob = await self.visitor(BOB)
