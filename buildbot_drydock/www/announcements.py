@@ -184,10 +184,14 @@ class Announcements:
         changed = [n for n, some in why.items() if before.get(n) != some and n not in told]
         if not changed:
             return
+        for number in changed[MOST_REASONS:]:  # their turn comes with the next look
+            why[number] = before.get(number, ())
+            self._again = True
         rows = await self._service.listings.rows(LEASES, changed[:MOST_REASONS])
-        for row in overview.leases(self._service, rows):
-            if self._service.is_own(row["masterid"]):
+        for some in _parts([row for row in rows if self._service.is_own(row["masterid"])]):
+            for row in overview.leases(self._service, some):
                 self._produce("drydock_lease", row, "update")
+            await self._breathe()
 
     async def _tell_summaries(self) -> None:
         now = self._clock.seconds()

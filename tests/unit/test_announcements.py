@@ -15,6 +15,7 @@ from buildbot_drydock.reasons import Booting, Full, Reason
 from buildbot_drydock.store.journal import News
 from buildbot_drydock.store.usage import BlueprintUsage, HostUsage, Usage
 from buildbot_drydock.testing.builders import blueprint
+from buildbot_drydock.www import announcements
 from buildbot_drydock.www.announcements import (
     INTERVAL_SECONDS,
     MOST_TIMES,
@@ -194,6 +195,16 @@ class AnnouncementTests(TestCase):
         self.assertNotIn(("lease", "update", 1), self.look())
         self.service.reasons = {1: (BOOTING,)}
         self.assertIn(("lease", "update", 1), self.look())
+
+    def test_many_leases_that_wait_for_something_else_are_told_of_in_parts(self) -> None:
+        self.patch(announcements, "MOST_REASONS", 2)
+        self.patch(self.service, "is_own", lambda master: True)
+        self.service.reasons = {number: (FULL,) for number in range(1, 6)}
+        told = [each for each in self.look() if each[0] == "lease"]
+        self.assertEqual(len(told), 2)
+        self.clock.pump([INTERVAL_SECONDS, 0, 0, INTERVAL_SECONDS, 0, 0, INTERVAL_SECONDS, 0, 0])
+        told = [number for name, _, number in self.told if name == "lease"]
+        self.assertEqual(told, [1, 2, 3, 4, 5])
 
     def test_a_failure_is_logged_and_the_next_look_goes_on(self) -> None:
         failing: Deferred[News] = Deferred()
