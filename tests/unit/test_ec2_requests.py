@@ -6,6 +6,7 @@ import email
 import email.policy
 import os
 import re
+import signal
 import stat
 import subprocess
 from dataclasses import replace
@@ -216,7 +217,7 @@ class TestTheDeadManSwitch(SynchronousTestCase):
         (place / "sleep").chmod(stat.S_IRWXU)
         with mock.patch.object(userdata, "SIGN_OF_LIFE", str(sign)):
             script = userdata.watchdog("root", 0.05, tick=60, power_off=f"cp {looks} {off}")
-        script = script.replace("watch < /dev/null > /dev/null 2>&1 &", "watch")
+        script = script.replace("(watch) < /dev/null > /dev/null 2>&1 &", "watch")
         subprocess.run(
             ["sh", "-c", script],
             env={"PATH": f"{place}:{os.environ['PATH']}"},
@@ -231,6 +232,22 @@ class TestTheDeadManSwitch(SynchronousTestCase):
         subprocess.run(["sh", "-n"], input=script, text=True, check=True, timeout=60)
         self.assertTrue(script.startswith("#cloud-boothook\n#!/bin/sh\n"))
         self.assertTrue(re.search(r'"\$ticks" -lt 720 ', script))
+
+    def test_the_boot_goes_on_while_it_watches(self) -> None:
+        """cloud-init reads what a hook writes until nobody can write any more."""
+        with mock.patch.object(userdata, "SIGN_OF_LIFE", os.path.abspath(self.mktemp())):
+            script = userdata.watchdog("nobody", 12.0, power_off=":")
+        with subprocess.Popen(
+            ["/bin/sh", "-c", script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as hook:
+            try:
+                self.assertEqual(hook.communicate(timeout=30), (b"", None))
+            finally:
+                os.killpg(hook.pid, signal.SIGKILL)  # what watches is in its group
 
     def test_without_a_sign_of_life_it_powers_off_in_time(self) -> None:
         # The first look makes the file, which counts as a sign.

@@ -38,7 +38,9 @@ _BOUNDARY: Final = "=====drydock-part====="
 _TICK_SECONDS: Final = 60
 
 # A boothook runs at each boot. It counts instead of comparing clocks, which may be set meanwhile.
-# The file is made again, for the login's user, until that user exists.
+# The file is made again, for the login's user, until that user exists. What watches is a subshell of
+# its own: cloud-init waits until nobody holds the hook's output any more, and a function that runs
+# in the background holds on to it in dash, to restore it afterwards.
 WATCHDOG: Final = """\
 #cloud-boothook
 #!/bin/sh
@@ -60,7 +62,7 @@ watch() {{
     logger -t drydock "no master has been heard of for {hours} hours: powering off" || :
     {power_off}
 }}
-watch < /dev/null > /dev/null 2>&1 &
+(watch) < /dev/null > /dev/null 2>&1 &
 """
 # At each boot again, before anything else.
 SSM_KEY: Final = """\
