@@ -140,9 +140,7 @@ class _Server:
             port,
             server_factory=lambda: _Session(self._connections),
             server_host_keys=[asyncssh.import_private_key(boot.host_key)],
-            authorized_client_keys=asyncssh.import_authorized_keys(
-                "\n".join(boot.authorized_keys)
-            ),
+            authorized_client_keys=asyncssh.import_authorized_keys("\n".join(boot.authorized_keys)),
             process_factory=self._serve,
             encoding=None,
         )

@@ -51,13 +51,14 @@ CONFIG = ROOT / "scripts" / "torture_ec2.cfg"
 RESULTS = ROOT / "build" / "torture-ec2.json"
 SIZE = 4
 TYPES = ["m7i.large", "m6i.large"]
-IDLE_SECONDS = 4
-WANTED = (0, 0, 1, 2, SIZE)
-CHANGES = 0.04  # how likely that becomes another number, ten times a second
+IDLE_SECONDS = 1
+WANTED = (0, 0, 0, 1, 2, SIZE)
+CHANGES = 0.05  # how likely that becomes another number, ten times a second
 PASSWORD = "torture"
 FAULTS = 0.05  # of the calls, each
 LAUNCHES = ("RunInstances", "CreateFleet")
 GRACE_SECONDS = 90.0
+LONG_IDLE_SECONDS = 20.0  # after which Buildbot has ended all that it knows of
 LAST_BUILDS_SECONDS = 300.0
 TOKEN = "drydock:token"
 IDLE = re.compile(r"it was idle for \d+ s")
@@ -94,7 +95,9 @@ class Torture:
             try:
                 for number in range(1, self.kills + 1):
                     self.one_kill()
-                    print(f"{self.name}: {number} of {self.kills} kills: {self.state()}", flush=True)
+                    print(
+                        f"{self.name}: {number} of {self.kills} kills: {self.state()}", flush=True
+                    )
                 self.finish()
             finally:
                 if self.master.process is not None:  # something went wrong before it was stopped
@@ -189,6 +192,9 @@ class Torture:
             self.pause.wait(0.1)
         self.figures["orphans"] += len(self.orphans_at_the_end())
         self.figures["doubled"] = len(self.doubled())
+        self.end()
+
+    def end(self) -> None:
         self.master.stop()
 
     def until(self, condition: Callable[[], bool], seconds: float) -> None:
@@ -295,6 +301,10 @@ class BuildbotTorture(Torture):
     def token(self, instance: Instance) -> str:
         return instance.user_data
 
+    def end(self) -> None:
+        """Kill it: asked to stop, it may wait without end for instances that it has lost."""
+        self.master.kill()
+
     def note_kill(self) -> None:
         size = self.used.stat().st_size if self.used.exists() else 0
         for each in self.server.inspector.living:
@@ -305,7 +315,7 @@ class BuildbotTorture(Torture):
 
     def until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait as long as it takes its workers to become idle; what is left then stays for ever."""
-        super().until(condition, min(seconds, 5 * IDLE_SECONDS))
+        super().until(condition, min(seconds, LONG_IDLE_SECONDS))
 
     def count(self) -> None:
         calls = self.server.inspector.calls_of("RunInstances")

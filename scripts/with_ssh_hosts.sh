@@ -130,6 +130,9 @@ write_machine() {
 		mount --make-rprivate /
 		mount --bind "$1" /mnt # the directory may be in /tmp, which is about to be another
 		for each in home run tmp; do mount --bind "/mnt/$each" "/$each"; done
+		for each in passwd shadow; do # it may have users of its own
+		    if [ -e "/mnt/etc/$each" ]; then mount --bind "/mnt/etc/$each" "/etc/$each"; fi
+		done
 		hostname "$2"
 		# A kernel of its own would tell each start of the machine from the others.
 		cat /proc/sys/kernel/random/uuid > /mnt/etc/boot_id

@@ -38,12 +38,16 @@ LIVING: Final = "('pending', 'acquired', 'active', 'released', 'broken')"
 PATIENCE: Final = 60.0
 _POLL_SECONDS: Final = 0.1
 _PYTHON: Final = "/usr/bin/python3"  # one that any user may run
+_WORKER: Final = f"buildbot-worker=={metadata.version('buildbot')}"
+_PIP: Final = "bin/pip"
 _WHEELS: Final = "/tmp/wheels"  # on the machines
 _ENDED: Final = (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 
 
 class Lab:
     """A master in *directory*. *settings* go to ``tests/lab.cfg``, group by group."""
+
+    config = ROOT / "tests" / "lab.cfg"
 
     def __init__(
         self,
@@ -58,16 +62,19 @@ class Lab:
         self.directory = directory
         first = next(iter(self.machines.values()))
         self.ports = _Ports(first.gateway)
-        self.settings = self._settings(first, entries or {}, settings)
-        self.master = _Master(directory, ROOT / "tests" / "lab.cfg", self.ports.url)
+        self.settings = self._usual_settings(first, entries or {})
+        for group, values in settings.items():
+            both = isinstance(values, dict)
+            self.settings[group] = {**self.settings[group], **values} if both else values
+        self.master = _Master(directory, self.config, self.ports.url)
         self._pause = Event()
         self._orders = 0
         self._requests = 0
 
-    def _settings(
-        self, first: Machine, entries: Mapping[str, Mapping[str, Any]], given: dict[str, Any]
+    def _usual_settings(
+        self, first: Machine, entries: Mapping[str, Mapping[str, Any]]
     ) -> dict[str, Any]:
-        usual: dict[str, Any] = {
+        return {
             "hosts": [
                 {"name": name, "address": m.address, "user": m.user, **entries.get(name, {})}
                 for name, m in self.machines.items()
@@ -106,10 +113,6 @@ class Lab:
             "web_port": f"tcp:{self.ports.web}:interface=127.0.0.1",
             "url": self.ports.url,
         }
-        for group, values in given.items():
-            both = isinstance(values, dict)
-            usual[group] = {**usual[group], **values} if both else values
-        return usual
 
     # --- the master --------------------------------------------------------------------------
 
@@ -433,17 +436,39 @@ def provide_wheels(machine: Machine) -> None:
 
 def _wheels() -> Path:
     """Return a directory of wheels for the machines' Python; it is filled once."""
-    version = metadata.version("buildbot")
-    directory = ROOT / "build" / f"wheels-buildbot-worker-{version}"
+
+    def fill(directory: Path) -> Path:
+        _run(str(directory / _PIP), "wheel", "-w", str(directory / "wheels"), _WORKER)
+        return directory / "wheels"
+
+    return _filled_once("wheels", fill)
+
+
+def worker_environment() -> Path:
+    """Return an environment with buildbot-worker for the machines' Python; it is made once.
+
+    A copy of it works anywhere, but for its scripts.
+    """
+    wheels = _wheels()
+
+    def fill(directory: Path) -> Path:
+        where = ["--no-index", "--find-links", str(wheels)]
+        _run(str(directory / _PIP), "install", *where, _WORKER)
+        return directory
+
+    return _filled_once("environment", fill)
+
+
+def _filled_once(name: str, fill: Callable[[Path], Path]) -> Path:
+    """Return a directory; unless it is there, *fill* makes it of a new environment."""
+    directory = ROOT / "build" / f"{name}-{_WORKER.replace('==', '-')}"
     if not directory.exists():
         making = directory.with_name(f"{directory.name}-{os.getpid()}")
-        python = making / "venv" / "bin" / "python"
-        _run(_PYTHON, "-m", "venv", str(making / "venv"))
-        into = str(making / "wheels")
-        _run(str(python), "-m", "pip", "wheel", "-w", into, f"buildbot-worker=={version}")
+        _run(_PYTHON, "-m", "venv", str(making))
+        filled = fill(making)
         with suppress(OSError):  # another run was faster
-            Path(into).rename(directory)
-        shutil.rmtree(making)
+            filled.rename(directory)
+        shutil.rmtree(making, ignore_errors=True)
     return directory
 
 
