@@ -29,7 +29,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/ready-%-$(FINGERPRINT): | scripts/make_venv.sh
 	@scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
@@ -53,6 +53,7 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
 	DRYDOCK_REQUESTS=$(TEST_ALL_REQUESTS) $(MAKE) fuzz-api
+	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture-ec2
 	$(MAKE) bench
 	$(BIN)/python scripts/run_demo.py --once --directory "$$(mktemp -d)/demo"
 	$(MAKE) dist
@@ -85,6 +86,10 @@ torture: $(READY_TO_TEST)  ## kill a real master DRYDOCK_KILLS=30 times; writes 
 .PHONY: fuzz-api
 fuzz-api: $(READY_TO_TEST)  ## ask a real master DRYDOCK_REQUESTS=10000 odd things; writes build/fuzz-api.json
 	DRYDOCK_REQUESTS=$${DRYDOCK_REQUESTS:-10000} $(BIN)/python scripts/fuzz_api.py
+
+.PHONY: torture-ec2
+torture-ec2: $(READY_TO_TEST)  ## kill one with EC2 instances DRYDOCK_KILLS=50 times; writes build/torture-ec2.json
+	DRYDOCK_KILLS=$${DRYDOCK_KILLS:-50} $(BIN)/python scripts/torture_ec2.py
 
 .PHONY: bench
 bench: $(READY_TO_TEST)  ## measure; writes build/bench.json

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_contention import contention
+from bench_ec2 import ec2_calls
 from bench_hosts import hosts
 from bench_listings import listings
 from bench_results import Measured, show, write
@@ -32,6 +33,7 @@ PARTS: tuple[Part, ...] = (
     store_throughput,
     single_leases,
     contention,
+    ec2_calls,
     hosts,
     listings,
 )

@@ -52,8 +52,10 @@ RESULTS = ROOT / "build" / "torture-ec2.json"
 SIZE = 4
 TYPES = ["m7i.large", "m6i.large"]
 IDLE_SECONDS = 1
-WANTED = (0, 0, 0, 1, 2, SIZE)
-CHANGES = 0.05  # how likely that becomes another number, ten times a second
+# How many builds at a time until the next kill, and between how many looks that comes. Without any,
+# there is time for instances to be given back; with some, for new ones to be launched.
+BUSY, BUSY_LOOKS = (1, 2, SIZE, SIZE), (5, 60)
+QUIET, QUIET_LOOKS = (0,), (20, 70)
 PASSWORD = "torture"
 FAULTS = 0.05  # of the calls, each
 LAUNCHES = ("RunInstances", "CreateFleet")
@@ -82,7 +84,7 @@ class Torture:
         self.worker_port = free_port()
         self.figures = Counter(kills=0, orphans=0, thrown_away=0)
         self.twins: set[str] = set()
-        self.wanted = SIZE  # builds at a time
+        self.wanted = 0  # builds at a time
 
     def run(self) -> dict[str, int]:
         with self.server, self.instances:
@@ -157,7 +159,9 @@ class Torture:
         return bool(self.master.query("SELECT 1 FROM sqlite_master WHERE name = 'drydock_events'"))
 
     def one_kill(self) -> None:
-        for _ in range(self.random.randint(5, 80)):
+        quiet = self.wanted > 0 and self.random.random() < 0.7
+        self.wanted = self.random.choice(QUIET if quiet else BUSY)
+        for _ in range(self.random.randint(*(QUIET_LOOKS if quiet else BUSY_LOOKS))):
             self.keep_busy()
             self.look()
             self.pause.wait(0.1)
@@ -170,9 +174,7 @@ class Torture:
         self.see_nothing_left()
 
     def keep_busy(self) -> None:
-        """Ask for builds: for a while for as many as there may be instances, then for none."""
-        if self.random.random() < CHANGES:
-            self.wanted = self.random.choice(WANTED)
+        """Have so many builds waiting or running as are wanted at the time."""
         with suppress(OSError, urllib.error.URLError):  # asked too early after a restart
             for _ in range(self.wanted - self.unfinished()):
                 self.master.force()

@@ -1,0 +1,111 @@
+"""What a pool of EC2 instances costs in calls to AWS, by the list of the test server.
+
+Its provider is the real one, and is asked as often as the loop would: every ``poll_interval`` while
+instances come or go, and every ``sweep_interval`` otherwise. An hour passes in which nothing changes.
+
+* ``ec2.calls_per_idle_hour_N``: of that hour, for N instances;
+* ``ec2.calls_per_lease_hour_N``: of that hour, and of launching, booting and ending them all, for
+  each of N leases of an hour that begin at once: the worst case, as nothing is used twice;
+* ``ec2.idle_calls_growth``: how many times as many calls as for one instance the most expensive idle
+  hour took, beyond the pages that its instances fill.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench_results import Measured, measured
+from twisted.internet.defer import maybeDeferred
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # for what tests share
+
+from buildbot_drydock import EC2Pool  # noqa: E402
+from buildbot_drydock.interfaces import HostSpec  # noqa: E402
+from buildbot_drydock.latent.ec2.listing import PAGE_SIZE  # noqa: E402
+from buildbot_drydock.model import Health  # noqa: E402
+from tests.ec2_pools import InSimulatedEC2  # noqa: E402
+
+NUMBERS = (1, 100, 1000)
+BOOT_SECONDS, END_SECONDS = 30.0, 30.0
+HOUR = 3600.0
+
+
+class Account(InSimulatedEC2):
+    """One account with one pool. What a test would undo at its end is undone by ``close``."""
+
+    def __init__(self, instances: int) -> None:
+        super().__init__("runTest")
+        self._undo: list[Callable[[], Any]] = []
+        self.begin()
+        self.server.timings.pending = BOOT_SECONDS
+        self.server.timings.shutting_down = END_SECONDS
+        self.provider = self.new_provider(limit=instances)
+        self.intervals = EC2Pool("cloud", **self.fields()).blueprint(0.0)
+        self.tokens = [f"drydock-{number}" for number in range(instances)]
+
+    def runTest(self) -> None:
+        """Nothing: it is no test here."""
+
+    def addCleanup(self, undo: Callable[..., Any], *arguments: Any, **others: Any) -> None:
+        self._undo.append(lambda: undo(*arguments, **others))
+
+    async def close(self) -> None:
+        for undo in reversed(self._undo):
+            await maybeDeferred(undo)
+
+    @property
+    def calls(self) -> int:
+        return int(self.server.inspector.count_calls())
+
+    async def launch(self) -> None:
+        for place, token in enumerate(self.tokens):
+            await self.provider.create(token, HostSpec(place=place))
+        ready = 0
+        while ready < len(self.tokens):
+            self.pass_time(self.intervals.poll_interval)
+            listed = await self.provider.inventory()
+            ready = sum(each.health is Health.READY for each in listed)
+
+    async def idle_for_an_hour(self) -> None:
+        for _ in range(round(HOUR / self.intervals.sweep_interval)):
+            self.pass_time(self.intervals.sweep_interval)
+            await self.provider.inventory()
+
+    async def end(self) -> None:
+        for token in self.tokens:
+            await self.provider.destroy(token)
+        while await self.provider.inventory():
+            self.pass_time(self.intervals.poll_interval)
+
+
+async def calls_for(instances: int) -> tuple[int, int]:
+    """Return how many calls the idle hour took, and how many everything together."""
+    account = Account(instances)
+    try:
+        await account.launch()
+        before = account.calls
+        await account.idle_for_an_hour()
+        idle = account.calls - before
+        await account.end()
+        return idle, account.calls
+    finally:
+        await account.close()
+
+
+async def ec2_calls(directory: str) -> list[Measured]:
+    rows, growth = [], 0.0
+    alone = 0
+    for number in NUMBERS:
+        idle, everything = await calls_for(number)
+        alone = alone or idle
+        growth = max(growth, idle / alone / math.ceil(number / PAGE_SIZE))
+        rows += [
+            measured(f"ec2.calls_per_idle_hour_{number}", idle, "calls"),
+            measured(f"ec2.calls_per_lease_hour_{number}", everything / number, "calls"),
+        ]
+    return [*rows, measured("ec2.idle_calls_growth", growth, "times as many", "<= 1")]
