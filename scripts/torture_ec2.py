@@ -54,8 +54,8 @@ TYPES = ["m7i.large", "m6i.large"]
 IDLE_SECONDS = 1
 # How many builds at a time until the next kill, and between how many looks that comes. Without any,
 # there is time for instances to be given back; with some, for new ones to be launched.
-BUSY, BUSY_LOOKS = (1, 2, SIZE, SIZE), (5, 60)
-QUIET, QUIET_LOOKS = (0,), (20, 70)
+BUSY, BUSY_LOOKS = (1, 2, SIZE, SIZE), (5, 80)
+QUIET, QUIET_LOOKS = (0,), (30, 150)
 PASSWORD = "torture"
 FAULTS = 0.05  # of the calls, each
 LAUNCHES = ("RunInstances", "CreateFleet")
