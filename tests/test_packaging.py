@@ -21,9 +21,7 @@ class EntryPointTests(SynchronousTestCase):
             self.assertTrue(callable(point.load()), point)
 
     def test_buildbot_offers_our_classes_as_plugins(self) -> None:
-        self.assertIs(util.Drydock, buildbot_drydock.Drydock)
-        self.assertIs(util.LocalProcesses, buildbot_drydock.LocalProcesses)
-        self.assertIs(util.SyntheticPool, buildbot_drydock.SyntheticPool)
-        self.assertIs(util.WorkerPool, buildbot_drydock.WorkerPool)
+        for name in buildbot_drydock.__all__:
+            self.assertIs(getattr(util, name), getattr(buildbot_drydock, name))
         self.assertIs(util.DrydockEndpointMatcher, DrydockEndpointMatcher)
         self.assertIs(worker.DrydockWorker, DrydockWorker)
