@@ -135,6 +135,7 @@ class Blueprint:
     placement: Placement = Placement.PACK
     min_ready: int = 0  # idle resources kept warm
     idle_timeout: float | None = 600.0  # seconds; 0 releases on last use, None keeps for ever
+    minimum_billing: float = 0.0  # seconds from its request that a resource is paid for in any case
     max_uses: int | None = None  # leases a resource may serve in its life
     max_age: float | None = None  # seconds from its request until it takes no further lease
     boot_timeout: float = 900.0  # seconds a host may take to become ready

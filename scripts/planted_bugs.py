@@ -291,6 +291,13 @@ _bug(
 _bug(
     "planner/keeping.py",
     KEEPING,
+    "what is paid for in any case is let go",
+    "max(resource.idle_since + blueprint.idle_timeout, paid_until)",
+    "resource.idle_since + blueprint.idle_timeout",
+)
+_bug(
+    "planner/keeping.py",
+    KEEPING,
     "warm resources are released",
     "spare = len(idle) - blueprint.min_ready",
     "spare = len(idle)",

@@ -244,6 +244,13 @@ class PricedFields(CommonFields):
         "prices. None is no limit.",
         json_schema_extra=unit("an hour"),
     )
+    minimum_billing: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a resource is paid for in any case. Within this time from its request "
+        "it is not let go for being idle.",
+        json_schema_extra=unit("seconds"),
+    )
 
 
 @dataclass(frozen=True)
@@ -287,6 +294,7 @@ class Definition(Declaration):
         """Return what the planner needs to know, as the schedule has it at *now*."""
         fields = self.fields
         min_ready, limit = fields.scheduled(self._entry_in_force(now))
+        priced = fields if isinstance(fields, PricedFields) else None
         return Blueprint(
             name=self.name,
             kind=self.kind,
@@ -305,7 +313,8 @@ class Definition(Declaration):
             poll_interval=fields.poll_interval,
             sweep_interval=fields.sweep_interval,
             failure_budget=fields.failure_budget,
-            max_hourly_cost=fields.max_hourly_cost if isinstance(fields, PricedFields) else None,
+            max_hourly_cost=None if priced is None else priced.max_hourly_cost,
+            minimum_billing=0.0 if priced is None else priced.minimum_billing,
             prepares=issubclass(self.provider_class, Prepares),
             vacates=issubclass(self.provider_class, Vacates),
             state=BlueprintState(name=self.name) if state is None else state,

@@ -73,6 +73,7 @@ def _surplus(
 def _idle_too_long(survey: Survey, blueprint: Blueprint, resource: Resource) -> bool:
     if blueprint.idle_timeout is None:
         return False
-    ends = resource.idle_since + blueprint.idle_timeout
+    paid_until = resource.created_at + blueprint.minimum_billing
+    ends = max(resource.idle_since + blueprint.idle_timeout, paid_until)
     survey.wake(ends)
     return ends <= survey.now

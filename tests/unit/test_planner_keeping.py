@@ -1,5 +1,7 @@
 """Which idle resources are kept, and which are let go. What is leased is always kept."""
 
+from dataclasses import replace
+
 from buildbot_drydock.actions import AcquireLease, BuildResource, SettleResource
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import LeaseStatus, Mode, ResourceStatus
@@ -51,6 +53,17 @@ class TestIdleTimeOut(KeepingTestCase):
 
     def test_a_time_out_of_zero_releases_on_last_use(self) -> None:
         self.assertEqual(self.released(self.world(idle(1, 0), idle_timeout=0.0)), [1])
+
+    def test_what_is_paid_for_in_any_case_is_kept_and_the_loop_wakes_then(self) -> None:
+        for timeout in (0.0, 20.0):
+            paid = replace(idle(1, 30), created_at=NOW - 57)
+            early = self.world(paid, idle_timeout=timeout, minimum_billing=60.0)
+            self.assert_plans(early)
+            self.assert_wakes(early, NOW + 3)
+            late = replace(paid, created_at=NOW - 60)
+            self.assertEqual(
+                self.released(self.world(late, idle_timeout=timeout, minimum_billing=60.0)), [1]
+            )
 
     def test_without_a_time_out_it_is_kept_for_ever(self) -> None:
         self.assertEqual(self.released(self.world(idle(1, 10**9), idle_timeout=None)), [])

@@ -49,6 +49,13 @@ _ZONE: Final = r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$"
 class EC2PoolFields(SSHPoolFields, PricedFields):
     """The fields of ``EC2Pool``."""
 
+    minimum_billing: float = pydantic.Field(
+        default=60.0,  # "billed per second, with a minimum of 60 seconds" (EC2 On-Demand Pricing)
+        ge=0,
+        description="How long an instance is paid for in any case; 60 seconds, but for some operating "
+        "systems. Within this time from its request it is not let go for being idle.",
+        json_schema_extra=unit("seconds"),
+    )
     region: str = pydantic.Field(
         pattern=_REGION,
         description="The region that the instances are in.",
