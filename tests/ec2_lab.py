@@ -44,6 +44,7 @@ class EC2Lab(Lab):
             "python": PYTHON,
             "listing_delay": 5,
             "idle_timeout": 8,
+            "minimum_billing": 0,
         }
         ssh = {"user": USER, "agent": False, **_PATIENCE_WITH_CONNECTIONS}
         return {**usual, "pool": {**usual["pool"], **pool}, "ssh": ssh}
