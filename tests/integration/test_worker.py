@@ -74,7 +74,10 @@ class StartTests(Case):
         (lease,) = await self.leases()
         self.assertEqual(lease.owner, "worker/linux-001")
         self.assertEqual(lease.master, self.master.masterid)
-        self.assertEqual(lease.attributes, {"builder": "tests", "build": "1", "buildid": "1"})
+        self.assertEqual(
+            lease.attributes,
+            {"builder": "tests", "build": "1", "buildid": "1", "buildrequests": "1"},
+        )
         await self.finish()
         await self.stop()
 
