@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
@@ -272,7 +272,7 @@ class _Question:
         self._inside: list[Condition] = []  # of the field that rows are ordered by
         self._rest: list[Condition] = []
         for condition in query.conditions:
-            self._take(condition)
+            self._take(_as_columns_are(condition, listing.fields[condition.field].kind))
         self._end = query.offset + query.limit
 
     def _ordered(self) -> tuple[str, bool]:
@@ -327,7 +327,7 @@ class _Question:
         size = MOST_READ + 1 if self._rest else max(1, self._end)
         window = self._window(size, [self._listing.fields[name].column for name in self._names])
         shown = [self._listing.fields[name].of(window.c) for name in self._names]
-        statement = self._remaining(sa.select(*shown), window, connection)
+        statement = self._remaining(sa.select(*shown).select_from(window), window, connection)
         by: list[sa.ColumnElement[Any]] = [window.c[self._position], window.c[self._key]]
         statement = statement.order_by(*(each.desc() for each in by) if self._descending else by)
         return statement.limit(self._query.limit).offset(self._query.offset)
@@ -401,6 +401,13 @@ class _Question:
 
 def _read(listing: Listing, names: Sequence[str], raw: Sequence[Any]) -> dict[str, Any]:
     return {name: listing.fields[name].read(value) for name, value in zip(names, raw, strict=True)}
+
+
+def _as_columns_are(condition: Condition, kind: Kind) -> Condition:
+    """Make numbers of one type: PostgreSQL would take them all to be what the first one is."""
+    if kind is not Kind.NUMBER:
+        return condition
+    return replace(condition, values=tuple(map(float, condition.values)))
 
 
 def _clause(

@@ -77,6 +77,21 @@ class ListingContract(TestCase):
             self.assertEqual(page.rows, shown(name))
             self.assertEqual(await self.listings.rows(listing, [2, 1, 10**12]), shown(name)[:2])
 
+    async def test_whole_numbers_and_others_may_be_asked_for_together(self) -> None:
+        await self.fill()
+        for operator in ("eq", "ne"):
+            query = Query(conditions=(Condition("hourly_price", operator, (127, 0.25)),))
+            self.assertEqual(
+                await self.listings.page(RESOURCES, query), expected("resources", query)
+            )
+
+    async def test_each_field_can_be_asked_for_alone(self) -> None:
+        await self.fill()
+        for name, (listing, *_) in TABLES.items():
+            for field in listing.fields:
+                query = Query(fields=(field,))
+                self.assertEqual(await self.listings.page(listing, query), expected(name, query))
+
     async def test_no_row_shows_what_it_keeps_to_itself(self) -> None:
         await self.fill()
         for listing, *_ in TABLES.values():
