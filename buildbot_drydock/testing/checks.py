@@ -115,11 +115,18 @@ def hosts_were_written_down_first(cloud: SyntheticCloud, ever_seen: Iterable[str
         raise Unsafe(f"these hosts were asked for before they were written down: {strays}")
 
 
-def host_may_be_destroyed(rows: Rows, token: str, identities_left: int) -> None:
-    """A host in use is not torn down, unless it is the twin of one that stays."""
+def hosts_may_be_destroyed(
+    rows: Rows, token: str, destroyed: Collection[str], left: Collection[str]
+) -> None:
+    """The host of a living resource is not torn down; its twins may be.
+
+    As long as nobody knows which of them it is, one is left. *destroyed* and *left* are identities.
+    """
     for resource in rows.resources:
         alive = resource.status in (ResourceStatus.PENDING, ResourceStatus.ACTIVE)
-        if resource.token == token and alive and identities_left < 1:
+        if resource.token != token or not alive or not destroyed:
+            continue
+        if resource.identity in destroyed or not (resource.identity or left):
             raise Unsafe(f"the host of a living resource is torn down: {resource}")
 
 

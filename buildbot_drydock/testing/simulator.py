@@ -11,7 +11,8 @@ dead one is started again later, with nothing but the rows to go by.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import math
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar, cast
@@ -94,7 +95,7 @@ class Simulation:
         self.masters = {number: self._start_master(number) for number in MASTERS}
         self.dead: list[SimulatedMaster] = []  # kept: a dead master does not even clean up
         self.tokens: set[str] = set()
-        self.standing: dict[str, int] = {}
+        self.standing: dict[str, Mapping[str, float]] = {}
         self.broken_rules: list[checks.Unsafe] = []
         self.unanswered: list[Deferred[None]] = []
         self.open_leases: dict[int, int | None] = {}  # living lease -> its resource
@@ -342,9 +343,10 @@ class Simulation:
     async def _hook(self, name: str, moment: Moment) -> None:
         if moment.verb == "destroy" and moment.stage is Stage.BEFORE:
             self.standing[moment.subject] = self._standing(name, moment.subject)
-        elif moment.verb == "destroy" and self.standing.pop(moment.subject):
+        elif moment.verb == "destroy":
+            before = self.standing.pop(moment.subject)
             try:
-                self._check_destroyed(name, moment.subject)
+                self._check_destroyed(name, moment.subject, before)
             except checks.Unsafe as broken:
                 self.broken_rules.append(broken)  # raised here it would look like a provider's bug
         if moment.verb not in PROVIDER_VERBS:
@@ -404,12 +406,20 @@ class Simulation:
                     checks.slot_is_vacant(self.clouds[resource.blueprint], lease, resource)
         self.open_leases = living
 
-    def _check_destroyed(self, name: str, token: str) -> None:
-        checks.host_may_be_destroyed(self._rows(), token, self._standing(name, token))
+    def _check_destroyed(self, name: str, token: str, before: Mapping[str, float]) -> None:
+        now, left = self.clock.seconds(), self._standing(name, token).keys()
+        destroyed = {
+            identity for identity, end in before.items() if identity not in left and now < end
+        }
+        checks.hosts_may_be_destroyed(self._rows(), token, destroyed, left)
 
-    def _standing(self, name: str, token: str) -> int:
-        """Count the hosts with this token that are not being torn down."""
-        return sum(not machine.torn_down for machine in self.clouds[name].named(token))
+    def _standing(self, name: str, token: str) -> dict[str, float]:
+        """Return the hosts with this token that are not being torn down, and when they will end."""
+        return {
+            machine.identity: math.inf if machine.gone_at is None else machine.gone_at
+            for machine in self.clouds[name].named(token)
+            if not machine.torn_down
+        }
 
     def _give_up(self) -> None:
         if self.clock.seconds() < self.calm_since + GIVE_UP_SECONDS:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
 from buildbot_drydock.interfaces import HostSpec
-from buildbot_drydock.model import Notice, Rows
+from buildbot_drydock.model import Notice, ResourceStatus, Rows
 from buildbot_drydock.testing import checks
 from buildbot_drydock.testing.builders import blueprint, lease, pending, resource
 from buildbot_drydock.testing.simulator import Simulation, finish
@@ -97,6 +97,19 @@ class TestCheckers(TestCase):
         checks.nothing_is_told_twice([(1, Notice(reason="x")), (1, soon), (2, later)])
         for told in ([(1, soon), (1, soon)], [(1, soon), (1, later)]):
             self.assertRaises(checks.Unsafe, checks.nothing_is_told_twice, told)
+
+    def test_the_host_of_a_living_resource_is_missed_and_its_twin_is_not(self) -> None:
+        def destroy(destroyed: str, left: str, **fields) -> None:
+            rows = Rows(resources=(resource(1, token="t", **{"identity": "", **fields}),))
+            checks.hosts_may_be_destroyed(rows, "t", set(destroyed), set(left))
+
+        destroy("b", "a", identity="a")
+        destroy("b", "", identity="a")  # it has ended by itself, and the twin stayed
+        destroy("b", "a")
+        destroy("a", "", identity="a", status=ResourceStatus.RELEASED)
+        destroy("", "")
+        self.assertRaises(checks.Unsafe, destroy, "a", "b", identity="a")
+        self.assertRaises(checks.Unsafe, destroy, "a", "")
 
     def test_a_host_without_a_row_is_noticed(self) -> None:
         def build_unasked(simulation: Simulation) -> None:
