@@ -43,6 +43,8 @@ done, or after it with `after_work=True`. `server.permissions.denied` is a set o
 (`UnauthorizedOperation`), `.expired_keys` a set of access keys (`RequestExpired`).
 
 **Events.** `server.interrupt(id, notice=120)` (0: without notice), `recommend_rebalance(id)`,
+`schedule_event(id, code, not_before=, not_after=, deadline=, description=)` (times of the server's
+clock; what it returns has `end("Canceled")`),
 `shut_down_from_inside(id)`, `fail_next_boot(reason)`, `make_twin(id)`; `server.instance(id)` has
 `impaired` and `console_output` to be set. `server.instance_metadata(id)` is what the instance would
 read from its metadata service.
@@ -84,7 +86,7 @@ from .clock import RealClock, ScriptedClock
 from .cloud import Hooks, Timings
 from .inspector import Call, Inspector
 from .problems import EC2Error
-from .records import Instance, SpotRequest
+from .records import Instance, ScheduledEvent, SpotRequest
 from .server import ACCESS_KEY, REGION, SECRET_KEY, EC2Server, real_time_server
 
 __all__ = [
@@ -98,6 +100,7 @@ __all__ = [
     "Inspector",
     "Instance",
     "RealClock",
+    "ScheduledEvent",
     "ScriptedClock",
     "SpotRequest",
     "Timings",

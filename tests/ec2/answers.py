@@ -40,6 +40,7 @@ from .writing import Answer, answer_in_xml
 INSTANCE_FILTERS = set(FIELDS) | {"tag-key"}
 STATUS_FILTERS = {
     "availability-zone",
+    "event.code",
     "instance-state-code",
     "instance-state-name",
     "instance-status.status",
@@ -196,6 +197,9 @@ class Answers(SpotAnswers, TemplateAnswers):
     def describe_instance_status(self) -> Answer:
         cloud, sent = self.cloud, self.sent
         filters = self.filters(STATUS_FILTERS)
+        if any(name.startswith("tag:") for name in filters):
+            raise EC2Error("InvalidParameterValue", "The filter 'tag' is invalid")
+        codes = filters.pop("event.code", None)
         every = bool(sent.get("IncludeAllInstances"))
         checks = {
             name: filters.pop(name) for name in list(filters) if name.endswith("-status.status")
@@ -205,6 +209,7 @@ class Answers(SpotAnswers, TemplateAnswers):
             for instance in self._wanted_instances(filters)
             if (every or instance.state == "running")
             and all(matches([status_of(cloud, instance)], wanted) for wanted in checks.values())
+            and (codes is None or matches([event.code for event in instance.events], codes))
         ]
         size = page_size(sent.get("MaxResults"))
         shown, token = page(found, lambda i: i.number, sent.get("NextToken"), size, self.query())

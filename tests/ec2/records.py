@@ -19,6 +19,27 @@ LIVING = frozenset({"pending", "running", "stopping", "stopped"})
 
 
 @dataclass
+class ScheduledEvent:
+    """What EC2 is going to do to an instance. Times are in seconds of the server's clock."""
+
+    id: str
+    code: str
+    description: str
+    not_before: float
+    not_after: float | None = None
+    deadline: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it is done or called off; it is described for a week after that."""
+        return self.description.startswith("[")
+
+    def end(self, how: str) -> None:
+        """Mark it as over, as EC2 does in the description."""
+        self.description = f"[{how}] {self.description}"
+
+
+@dataclass
 class Instance:
     """One instance from its launch on, kept for ever.
 
@@ -62,6 +83,7 @@ class Instance:
     console_output: str | None = None
     hourly_price: float = 0.0
     volumes: list[str] = field(default_factory=list)
+    events: list[ScheduledEvent] = field(default_factory=list)
 
     @property
     def living(self) -> bool:

@@ -21,7 +21,8 @@ from .front import Front, Permissions
 from .inspector import Inspector
 from .launching import Origin, Place, create
 from .metadata import metadata_of
-from .records import Instance
+from .records import Instance, ScheduledEvent
+from .scheduled import schedule
 from .spot import NO_CAPACITY, interrupt, recommend_rebalance, shut_down_from_inside
 from .systems_manager import SystemsManager
 
@@ -217,6 +218,24 @@ class EC2Server:
     def recommend_rebalance(self, instance_id: str) -> None:
         """Send a rebalance recommendation for an instance."""
         recommend_rebalance(self.cloud, self.instance(instance_id))
+
+    def schedule_event(
+        self,
+        instance_id: str,
+        code: str,
+        *,
+        not_before: float,
+        not_after: float | None = None,
+        deadline: float | None = None,
+        description: str = "",
+    ) -> ScheduledEvent:
+        """Schedule a retirement, stop, reboot or maintenance, which happens at `not_before`.
+
+        Its `end("Canceled")` calls it off.
+        """
+        event = ScheduledEvent("", code, description, not_before, not_after, deadline)
+        schedule(self.cloud, self.instance(instance_id), event)
+        return event
 
     def shut_down_from_inside(self, instance_id: str) -> None:
         """Do what `shutdown -h now` on the instance does."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from .clock import date_of
 from .cloud import Cloud
-from .records import STATE_CODES, Instance, SpotRequest
+from .records import STATE_CODES, Instance, ScheduledEvent, SpotRequest
 from .spot import MESSAGES
 
 View = dict[str, Any]
@@ -148,7 +148,22 @@ def status_view(cloud: Cloud, instance: Instance) -> View:
         "InstanceState": state_view(instance.state),
         "InstanceStatus": both,
         "SystemStatus": dict(both),
-        "Events": [],
+        "Events": [event_view(event) for event in instance.events],
+    }
+
+
+def event_view(event: ScheduledEvent) -> View:
+    """A scheduled event as DescribeInstanceStatus shows it now."""
+    moments = {
+        "NotBefore": event.not_before,
+        "NotAfter": event.not_after,
+        "NotBeforeDeadline": event.deadline,
+    }
+    return {
+        "InstanceEventId": event.id,
+        "Code": event.code,
+        "Description": event.description,
+        **{name: date_of(at) for name, at in moments.items() if at is not None},
     }
 
 

@@ -94,6 +94,12 @@ def of_message(body: str) -> Notice | None:
     return None
 
 
+def _is_well_before(notice: Notice, known: Notice) -> bool:
+    if notice.ends_at is None or known.ends_at is None:
+        return known.ends_at is None
+    return notice.ends_at < known.ends_at - NOTICE_SECONDS
+
+
 class Notices:
     """What is known of the instances of one pool."""
 
@@ -105,11 +111,15 @@ class Notices:
         return self._by_instance.get(number)
 
     def hear(self, notice: Notice) -> bool:
-        """Take note; tell whether that is news. The first time that an end is told of counts."""
+        """Take note; tell whether that is news.
+
+        The first time that an end is told of counts, unless another one comes well before it, as
+        an interruption may before a retirement: the times of one end differ by less.
+        """
         known = self._by_instance.get(notice.instance)
         if not notice.is_of_the_end and (known is not None or not self._heeds_rebalance):
             return False
-        if known is not None and known.is_of_the_end:
+        if known is not None and not _is_well_before(notice, known):
             return False
         self._by_instance[notice.instance] = notice
         return True

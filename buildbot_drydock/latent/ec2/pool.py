@@ -33,6 +33,7 @@ from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
 from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
 from buildbot_drydock.latent.ec2.requests import Pool, Settings
+from buildbot_drydock.latent.ec2.scheduled_events import ScheduledEvents
 from buildbot_drydock.latent.ec2.subnets import Subnets
 from buildbot_drydock.latent.hosts_fields import HostFields
 from buildbot_drydock.latent.interpreter import interpreter
@@ -168,6 +169,7 @@ class EC2Pool(Definition):
                 account, fields.prices, fields.all_candidates, clock, max_price=settings.max_price
             ),
             notices=Notices(heeds_rebalance=spot is not None and spot.rebalance == "drain"),
+            scheduled=ScheduledEvents(account, clock),
             templates=templates if fields.by_fleet else None,
             clock=clock,
             report=lambda event: surroundings.report(self.name, event),

@@ -34,6 +34,7 @@ from buildbot_drydock.latent.ec2.launching import Launcher
 from buildbot_drydock.latent.ec2.listing import Instance, instances, request_for_all
 from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.requests import Pool
+from buildbot_drydock.latent.ec2.scheduled_events import ScheduledEvents
 from buildbot_drydock.latent.ec2.userdata import SIGN_OF_LIFE
 from buildbot_drydock.model import Health, Lease, Observed, Resource
 
@@ -69,6 +70,7 @@ class EC2Provider:
         *,
         prices: Prices,
         notices: Notices,
+        scheduled: ScheduledEvents,
         templates: LaunchTemplates | None,
         clock: Clock,
         report: Callable[[Event], None] = lambda event: None,
@@ -87,6 +89,7 @@ class EC2Provider:
         self._make_keeper = make_keeper
         self._prices = prices
         self._notices = notices
+        self._scheduled = scheduled
         self._templates = templates
         self._clock = clock
         self._report = report
@@ -112,6 +115,8 @@ class EC2Provider:
         concerned = {**before, **self._listed}
         await self._prices.learn(concerned.values())
         await self._look_for_notices(concerned)
+        await self._look_for_scheduled_events()
+        self._notices.forget_all_but(self._listed.keys())
         observed = {each.id: self._observed(each) for each in self._listed.values()}
         await self._add_status_checks(observed)
         await self._add_consoles(observed)
@@ -192,7 +197,15 @@ class EC2Provider:
             for notice in of_requests(pages):
                 if notice.instance in concerned and notice.instance not in self._gone:
                     self._hear(notice, concerned[notice.instance])
-        self._notices.forget_all_but(self._listed.keys())
+
+    async def _look_for_scheduled_events(self) -> None:
+        """Ask now and then what EC2 has scheduled, while any instance runs."""
+        running = {number for number, each in self._listed.items() if each.state == "running"}
+        if not running:
+            return
+        for notice in await self._scheduled.look():
+            if notice.instance in running and notice.instance not in self._gone:
+                self._hear(notice, self._listed[notice.instance])
 
     def is_listed(self, number: str) -> bool:
         """Tell whether an instance's id was in the last listing. May be called in any thread."""
