@@ -103,6 +103,19 @@ class TestNotices(SynchronousTestCase):
         self.assertFalse(notices.hear(later))
         self.assertEqual(notices.of("i-1"), WARNED)
 
+    def test_another_end_counts_if_it_comes_well_before(self) -> None:
+        retired = Notice(instance="i-1", at=AT, ends_at=AT + 3600, reason="retirement")
+        for left in (3600.0, 3600 - NOTICE_SECONDS, 7200.0):
+            notices = Notices(heeds_rebalance=True)
+            notices.hear(retired)
+            other = Notice(instance="i-1", at=AT, ends_at=AT + left, reason="x")
+            self.assertFalse(notices.hear(other))
+            self.assertFalse(notices.hear(AT_RISK))
+            self.assertEqual(notices.of("i-1"), retired)
+            self.assertTrue(notices.hear(WARNED))
+            self.assertFalse(notices.hear(retired))
+            self.assertEqual(notices.of("i-1"), WARNED)
+
     def test_a_recommendation_counts_by_choice_and_until_there_is_an_end(self) -> None:
         ignoring, heeding = Notices(heeds_rebalance=False), Notices(heeds_rebalance=True)
         self.assertFalse(ignoring.hear(AT_RISK))
