@@ -78,13 +78,14 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
             for key, value in first.tags.items()
             if not key.startswith("aws:")
         ]
-        self.server.client().run_instances(
-            ImageId=self.server.catalogue.newest_image,
-            InstanceType="r7i.large",
-            MinCount=1,
-            MaxCount=1,
-            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
-        )
+        with self.server.faults.paused():
+            self.server.client().run_instances(
+                ImageId=self.server.catalogue.newest_image,
+                InstanceType="r7i.large",
+                MinCount=1,
+                MaxCount=1,
+                TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+            )
 
     def tearDown(self) -> None:
         self.assertEqual(self.server.inspector.doubled_tokens(), {})

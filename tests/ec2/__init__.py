@@ -35,7 +35,7 @@ parameter with the newest image), `subnets()` by zone, `default_group()`, and `a
 `.instances`; `server.prices.set_spot(price, instance_type=, zone=, at=)`, `.on_demand[type]`.
 
 **Faults.** `server.faults.next(actions, fault, calls=, skip=)`, `.always(actions, fault)`,
-`.sometimes(actions, fault, probability=)` (seeded), `.clear()`; faults are made in module `faults`:
+`.sometimes(actions, fault, probability=)` (seeded), `.clear()`, `.paused()`; faults are made in module `faults`:
 `throttled`, `throttling`, `request_expired`, `expired_token`, `auth_failure`, `internal_error`,
 `unavailable`, `no_capacity`, `error(code, message, status=)`, `connection_reset`, `reply_lost`,
 `garbage`, `slow(seconds)`, `held(gate)`, `appears_late(seconds)`. They strike before the work is
@@ -44,9 +44,9 @@ done, or after it with `after_work=True`. `server.permissions.denied` is a set o
 
 **Events.** `server.interrupt(id, notice=120)` (0: without notice), `recommend_rebalance(id)`,
 `schedule_event(id, code, not_before=, not_after=, deadline=, description=)` (times of the server's
-clock; what it returns has `end("Canceled")`),
-`shut_down_from_inside(id)`, `fail_next_boot(reason)`, `make_twin(id)`; `server.instance(id)` has
-`impaired` and `console_output` to be set. `server.instance_metadata(id)` is what the instance would
+clock; what it returns has `end("Canceled")`), `shut_down_from_inside(id)`,
+`fail_next_boot(reason)`, `make_twin(id)`; `server.instance(id)` has `impaired` and
+`console_output` to be set. `server.instance_metadata(id)` is what the instance would
 read from its metadata service.
 
 **Run Command.** `server.systems_manager` is the part of SSM that moto lacks: managed instances, and

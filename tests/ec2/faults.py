@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -171,6 +173,17 @@ class Faults:
         """Nothing fails any more."""
         with self._lock:
             self._rules.clear()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Nothing fails meanwhile: for calls of the test's own. Only one pause at a time."""
+        with self._lock:
+            rules, self._rules = self._rules, []
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._rules = [*rules, *self._rules]
 
     def strike(self, action: str) -> Fault | None:
         """The fault of a call that has just come; None if it goes well."""
