@@ -1,12 +1,15 @@
 """What a pool of EC2 instances costs in calls to AWS, by the list of the test server.
 
 Its provider is the real one, and is asked as often as the loop would: every ``poll_interval`` while
-instances come or go, and every ``sweep_interval`` otherwise. Then time passes in which nothing changes: a tenth of an hour is
-counted ten times, as is one of ten instances that end, as a thousand of them take a while.
+instances come or go, and every ``sweep_interval`` otherwise. Then, once what launching has left is
+deleted, time passes in which nothing changes: a sixth of an hour is counted six times, and one of
+ten instances that end ten times, as a thousand of them take a while. All that is done every few
+minutes has its place in a sixth of an hour, whenever that begins.
 
 * ``ec2.calls_per_idle_hour_N``: of that hour, for N instances;
-* ``ec2.calls_per_lease_hour_N``: of that hour, and of launching, booting and ending them all, for
-  each of N leases of an hour that begin at once: the worst case, as nothing is used twice;
+* ``ec2.calls_per_lease_hour_N``: of that hour, and of launching, booting, tidying up after that
+  and ending them all, for each of N leases of an hour that begin at once: the worst case, as nothing
+  is used twice;
 * ``ec2.idle_calls_growth``: how many times as many calls as for one instance the most expensive idle
   hour took, beyond the pages that its instances fill.
 """
@@ -27,6 +30,7 @@ sys.path.append(str(ROOT))  # for what tests share
 
 from buildbot_drydock import EC2Pool  # noqa: E402
 from buildbot_drydock.interfaces import HostSpec  # noqa: E402
+from buildbot_drydock.latent.ec2.launch_templates import KEPT_SECONDS  # noqa: E402
 from buildbot_drydock.latent.ec2.listing import PAGE_SIZE  # noqa: E402
 from buildbot_drydock.model import Health  # noqa: E402
 from tests.ec2_pools import InSimulatedEC2  # noqa: E402
@@ -34,7 +38,8 @@ from tests.ec2_pools import InSimulatedEC2  # noqa: E402
 NUMBERS = (1, 100, 1000)
 BOOT_SECONDS, END_SECONDS = 30.0, 30.0
 HOUR = 3600.0
-TENTH = 10
+PARTS_OF_HOUR = 6
+ONE_OF = 10  # so many instances is ended
 
 
 class Account(InSimulatedEC2):
@@ -75,15 +80,21 @@ class Account(InSimulatedEC2):
             listed = await self.provider.inventory()
             ready = sum(each.health is Health.READY for each in listed)
 
-    async def idle_for_a_tenth_of_an_hour(self) -> None:
-        for _ in range(round(HOUR / TENTH / self.intervals.sweep_interval)):
+    async def tidy(self) -> None:
+        """Have deleted what instances were launched from, which is due some minutes later."""
+        self.pass_time(KEPT_SECONDS)
+        while self.server.inspector.launch_templates():
+            await self.provider.inventory()
+
+    async def idle_for_a_part_of_an_hour(self) -> None:
+        for _ in range(round(HOUR / PARTS_OF_HOUR / self.intervals.sweep_interval)):
             self.pass_time(self.intervals.sweep_interval)
             await self.provider.inventory()
 
     @property
     def doomed(self) -> list[str]:
-        """One of ten."""
-        return self.tokens[::TENTH]
+        """One of so many."""
+        return self.tokens[::ONE_OF]
 
     async def begin_to_end_some(self) -> None:
         for token in self.doomed:
@@ -99,10 +110,12 @@ async def calls_for(instances: int) -> tuple[int, float]:
     account = Account(instances)
     try:
         launching = await account.counted(account.launch())
-        idle = TENTH * await account.counted(account.idle_for_a_tenth_of_an_hour())
+        tidying = await account.counted(account.tidy())
+        idle = PARTS_OF_HOUR * await account.counted(account.idle_for_a_part_of_an_hour())
         ending = await account.counted(account.begin_to_end_some())
         waiting = await account.counted(account.see_them_end())
-        return idle, launching + idle + ending * instances / len(account.doomed) + waiting
+        begun = launching + tidying
+        return idle, begun + idle + ending * instances / len(account.doomed) + waiting
     finally:
         await account.close()
 
