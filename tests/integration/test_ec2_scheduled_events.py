@@ -182,7 +182,11 @@ class TestScheduledEvents(OnEC2):
     async def test_what_we_terminate_ourselves_has_no_event(self) -> None:
         self.server.timings.shutting_down = 2 * ASKED_EVERY_SECONDS
         provider = self.new_provider()
-        self.schedule(await self.ready(provider))
+        observed = await self.ready(provider)
+        await self.ready(provider, OTHER)
+        self.schedule(observed)
         await provider.destroy(TOKEN)
-        self.assertIsNone((await self.next_look(provider)).ends_at)
-        self.assertEqual(self.interruptions(), [])
+        self.pass_time(ASKED_EVERY_SECONDS)
+        self.server.inspector.forget_calls()
+        self.assertEqual([each.ends_at for each in await provider.inventory()], [None, None])
+        self.assertEqual((self.calls(), self.interruptions()), (1, []))

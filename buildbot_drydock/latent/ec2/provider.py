@@ -200,12 +200,10 @@ class EC2Provider:
 
     async def _look_for_scheduled_events(self) -> None:
         """Ask now and then what EC2 has scheduled, while any instance runs."""
-        running = {number for number, each in self._listed.items() if each.state == "running"}
-        if not running:
-            return
-        for notice in await self._scheduled.look():
-            if notice.instance in running and notice.instance not in self._gone:
-                self._hear(notice, self._listed[notice.instance])
+        if any(each.state == "running" for each in self._listed.values()):
+            for notice in await self._scheduled.look():
+                if notice.instance in self._listed:
+                    self._hear(notice, self._listed[notice.instance])
 
     def is_listed(self, number: str) -> bool:
         """Tell whether an instance's id was in the last listing. May be called in any thread."""
