@@ -65,6 +65,7 @@ setup(
         "SQLAlchemy>=2.0",
         "alembic>=1.13",
         "croniter>=1.3",
+        "prometheus-client>=0.20",
         "psutil>=5.9",
         "PyYAML>=6",
         "pydantic>=2",

@@ -142,6 +142,21 @@ def shares_its_queue(master: BuildMaster) -> bool:
     return bool(master.config.mq.get("type", "simple") != "simple")
 
 
+# --- the web server -------------------------------------------------------------------------
+
+
+def serve(master: BuildMaster, name: bytes, page: Any) -> None:
+    """Serve a page, and what is below it, at ``/NAME``; nothing if this master has no web pages.
+
+    ``master.www.apps`` and ``base_plugin_name``: the resource of that application is the root of
+    the site, which ``WWWService.setupSite`` and each reconfiguration add to, and never empty. It
+    is one for the whole process, so a page of the same name is replaced.
+    """
+    www: Any = master.www
+    if www.base_plugin_name in www.apps:
+        www.apps.get(www.base_plugin_name).resource.putChild(name, page)
+
+
 # --- the state of a latent worker ------------------------------------------------------------
 
 

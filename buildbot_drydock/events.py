@@ -152,6 +152,7 @@ class LeaseAcquired(Event):
     kind = "lease-acquired"
     slot: int
     waited: float
+    active: bool = False  # there was nothing to prepare
 
     def sentence(self) -> str:
         return f"The lease got slot {self.slot} after {self.waited:.2f} s."
@@ -160,6 +161,7 @@ class LeaseAcquired(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseActivated(Event):
     kind = "lease-activated"
+    waited: float | None = None  # since it was requested
 
     def sentence(self) -> str:
         return "What the lease needed is prepared; it is active."

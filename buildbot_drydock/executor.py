@@ -217,7 +217,9 @@ class Executor:
                 slot=action.slot,
                 activate=action.activate,
                 record=events.LeaseAcquired(
-                    slot=action.slot, waited=now - action.lease.requested_at
+                    slot=action.slot,
+                    waited=now - action.lease.requested_at,
+                    active=action.activate,
                 ),
             )
             for action in actions

@@ -247,8 +247,9 @@ class ProviderCalls:
         while lease is not None and lease.status is LeaseStatus.ACQUIRED:
             if lease.resource != prepared.resource:
                 return
+            waited = self._clock.seconds() - lease.requested_at
             active = await self._store.move_lease(
-                lease, LeaseEvent.ACTIVATE, events.LeaseActivated()
+                lease, LeaseEvent.ACTIVATE, events.LeaseActivated(waited=waited)
             )
             if active is not None:
                 self._lease_changed(active)

@@ -36,18 +36,22 @@ from buildbot_drydock.launches import Launches
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
 from buildbot_drydock.maintenance import Maintenance
+from buildbot_drydock.metrics.census import Census, take_census
+from buildbot_drydock.metrics.holds import Holds
+from buildbot_drydock.metrics.registry import Metrics
 from buildbot_drydock.model import Blueprint, Lease, Resource, World
 from buildbot_drydock.offers import Offers
 from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.store.counting import CountedPool
 from buildbot_drydock.store.journal import Journal
 from buildbot_drydock.store.listings import Listings
 from buildbot_drydock.store.migrations import upgrade
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
 from buildbot_drydock.store.usage import Usage, read_usage
-from buildbot_drydock.www import registration
+from buildbot_drydock.www import metrics_page, registration
 from buildbot_drydock.www.announcements import Announcements, OwnTimes
 
 # Planning for fewer rows than this is done before a thread would have begun.
@@ -159,9 +163,12 @@ class DrydockService(BuildbotService):
             wake=self.wake,
             report=self._report,
         )
-        self._wire(pool)
+        self.metrics = Metrics(self._reactor)
+        self._pool = CountedPool(pool, self.metrics.round_trips.inc)
+        self._wire(self._pool)
         await self._journal.begin()
         registration.register(self._master)
+        metrics_page.publish(self._master)
         await super().startService()
         # Before the first turn could find them expired.
         await self.leases.await_holders()
@@ -171,12 +178,14 @@ class DrydockService(BuildbotService):
             self._master, ("drydock", None, "wake"), self._heard_of_change
         )
         self._start_renewing()
+        self._holds.start()
         self._loop.start()
         self.is_ready = True
         self._closers += [
             lambda: Deferred.fromCoroutine(self._announcements.stop()),
             consumer.stopConsuming,
             lambda: self._renewing.stop(),
+            self._holds.stop,
             lambda: Deferred.fromCoroutine(self._close_providers()),
             self._calls.abandon,
             self._loop.stop,
@@ -211,7 +220,9 @@ class DrydockService(BuildbotService):
             clock,
             lambda name, row, event: registration.produce(self._master, name, row, event),
             ours=own_times.__contains__ if shared else lambda time: True,
+            counted=lambda event: self.metrics.count(event) if event["at"] in own_times else None,
         )
+        self._holds = Holds(clock, self.metrics.holds.observe)
         self._calls = ProviderCalls(
             self.store,
             self._providers,
@@ -275,7 +286,10 @@ class DrydockService(BuildbotService):
         self._loop.wake()
 
     async def _turn(self) -> bool:
-        changed = await self.controller.turn()
+        began = self._reactor.seconds()
+        with self.metrics.failed_turns.count_exceptions():
+            changed = await self.controller.turn()
+        self.metrics.turns.observe(self._reactor.seconds() - began)
         if changed:
             key = ("drydock", str(self._master.masterid), "wake")
             hooks.produce(self._master, key, {})
@@ -288,10 +302,13 @@ class DrydockService(BuildbotService):
             self.wake()
 
     async def _plan(self, world: World) -> Plan:
+        began = self._reactor.seconds()
         if len(world.resources) + len(world.leases) < MANY_ROWS:
-            made, self._offers = _plan_and_forecast(world)
+            made, self._offers, census = _plan_and_count(world)
         else:
-            made, self._offers = await self._in_planning_thread(_plan_and_forecast, world)
+            made, self._offers, census = await self._in_planning_thread(_plan_and_count, world)
+        self.metrics.planning.observe(self._reactor.seconds() - began)
+        self.metrics.see(census)
         return made
 
     def _see(self, world: World) -> None:
@@ -350,7 +367,14 @@ class DrydockService(BuildbotService):
         return dict(self._definitions)
 
     async def usage(self) -> Usage:
-        return await read_usage(self._master.db.pool)
+        return await read_usage(self._pool)
+
+    async def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return the metrics and their content type. The text is made in a thread."""
+        made: tuple[bytes, str] = await deferToThreadPool(
+            self._reactor, self._threads, self.metrics.exposition, accept
+        )
+        return made
 
     def is_own(self, master: int | None) -> bool:
         """Tell whether it is for this master to tell of something: it is its own, or nobody's."""
@@ -459,5 +483,6 @@ def _installation(secret: str) -> str:
     return hashlib.sha256(f"installation:{secret}".encode()).hexdigest()[:16]
 
 
-def _plan_and_forecast(world: World) -> tuple[Plan, Offers]:
-    return plan(world), Offers(world)
+def _plan_and_count(world: World) -> tuple[Plan, Offers, Census]:
+    made = plan(world)
+    return made, Offers(world), take_census(world, made.reasons)

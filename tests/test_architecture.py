@@ -25,6 +25,7 @@ LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
         *("costs", "policy", "planner", "offers", "queries"),
+        *("metrics.census", "metrics.tally"),
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
@@ -35,6 +36,7 @@ LAYERS = {
     "buildbot": (
         *("config", "workerpool", "service", "crew", "buildbot_hooks", "steps", "operations"),
         *("www", "cli", "latent.worker", "latent.terms", "latent.tenancy", "latent.starting"),
+        "metrics",
     ),
     "names": ("",),
     "testing": ("testing",),
@@ -72,6 +74,7 @@ KNOWN_TO = {
     "boto3": {"latent.ec2", "testing"},
     "botocore": {"latent.ec2", "testing"},
     "asyncio": {"remote", "testing"},
+    "prometheus_client": {"metrics"},
 }
 
 # Calls that only some modules make. Verbs that others use as well (a table is created, a lock

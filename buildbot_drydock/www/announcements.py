@@ -61,7 +61,10 @@ class OwnTimes:
 
 
 class Announcements:
-    """*ours* tells whether an event with that time is this master's to tell of."""
+    """*ours* tells whether an event with that time is this master's to tell of.
+
+    *counted* hears of every event, once, whoever it is to be told by.
+    """
 
     log = Logger()
 
@@ -73,12 +76,14 @@ class Announcements:
         produce: Produce,
         *,
         ours: Callable[[float], bool] = lambda time: True,
+        counted: Callable[[Mapping[str, Any]], None] = lambda event: None,
     ) -> None:
         self._service = service
         self._journal = journal
         self._clock = clock
         self._produce = produce
         self._ours = ours
+        self._counted = counted
         self._due: Any = None  # the delayed call of the next look
         self._looking: Deferred[None] | None = None
         self._again = False
@@ -142,6 +147,8 @@ class Announcements:
 
     async def _tell_news(self, news: News) -> set[int]:
         """Tell of events, and of what they are about; return which leases were told of."""
+        for event in news.events:
+            self._counted(event)
         own = [event for event in news.events if self._ours(event["at"])]
         await self._tell_rows("drydock_resource", "resourceid", news.resources, own)
         await self._tell_rows("drydock_lease", "leaseid", news.leases, own)

@@ -246,7 +246,8 @@ class TestLeases(ExecutorTestCase):
         self.clock.advance(7.0)
         self.run_actions(AcquireLease(lease, row, 0, True))
         self.assertEqual(
-            self.recorded(events.LeaseAcquired), [events.LeaseAcquired(slot=0, waited=7.0)]
+            self.recorded(events.LeaseAcquired),
+            [events.LeaseAcquired(slot=0, waited=7.0, active=True)],
         )
 
     def test_of_two_leases_for_one_slot_the_first_gets_it(self) -> None:
