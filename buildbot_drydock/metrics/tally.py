@@ -102,6 +102,7 @@ COUNTED: Final[Mapping[str, Rule]] = {
 }
 
 NOT_COUNTED: Final[Mapping[str, str]] = {
+    events.ResourceReleased.kind: "the ordinary end of a resource that nobody needs",
     events.ResourceTrusted.kind: "the end of faults, each of which was counted",
     events.ResourcePriced.kind: "the hourly cost shows it",
     events.LeaseRenewed.kind: "a person's action, which changes nothing but a time",
