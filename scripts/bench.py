@@ -17,6 +17,7 @@ from bench_contention import contention
 from bench_ec2 import ec2_calls
 from bench_hosts import hosts
 from bench_listings import listings
+from bench_metrics import metrics
 from bench_results import Measured, show, write
 from bench_store import single_leases, store_throughput
 from bench_turns import planner, turns
@@ -36,6 +37,7 @@ PARTS: tuple[Part, ...] = (
     ec2_calls,
     hosts,
     listings,
+    metrics,
 )
 
 

@@ -29,6 +29,7 @@ from twisted.internet.threads import deferToThread
 
 from buildbot_drydock.crew import Crew
 from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.metrics.census import Census, take_census
 from buildbot_drydock.model import (
     Blueprint,
     Inventory,
@@ -177,13 +178,14 @@ def large_world(now: float) -> World:
     )
 
 
-def plan_and_forecast(world: World) -> tuple[Plan, Offers]:
-    return plan(world), Offers(world)
+def plan_and_count(world: World) -> tuple[Plan, Offers, Census]:
+    made = plan(world)
+    return made, Offers(world), take_census(world, made.reasons)
 
 
 def planning_seconds(world: World) -> float:
     began = perf_counter()
-    plan_and_forecast(world)
+    plan_and_count(world)
     return perf_counter() - began
 
 
@@ -268,7 +270,7 @@ class Turns:
         connection.execute(schema.leases.insert(), leases)
 
     async def _plan_in_thread(self, world: World) -> Plan:
-        made, self._offers = await deferToThread(plan_and_forecast, world)
+        made, self._offers, _ = await deferToThread(plan_and_count, world)
         return made
 
     async def turn(self) -> None:
