@@ -12,6 +12,8 @@ from twisted.internet.defer import Deferred
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.latent.synthetic import SyntheticPool
+from buildbot_drydock.people import People
+from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
 from buildbot_drydock.www.metrics_page import publish
 from tests.integration.web import ANA, BOB, Visitor, WebTestCase, wait_for
@@ -113,6 +115,31 @@ class CountingTests(MetricsTestCase):
             if each["blueprint"] == "linux"
         )
         self.assertAlmostEqual(found["drydock_cost_total", "linux"], row["data"]["cost"])
+
+    async def test_a_wait_lasts_until_the_lease_has_been_prepared(self) -> None:
+        self.blueprints = [
+            SyntheticPool("linux", labels={"os": "debian"}, boot_seconds=0, prepare_seconds=0.5)
+        ]
+        await self.start()
+        await self.active_lease(await self.visitor(ANA))
+        found = await self.become("drydock_wait_seconds_count", "linux")
+        self.assertEqual(found["drydock_wait_seconds_count", "linux"], 1)
+        self.assertGreaterEqual(found["drydock_wait_seconds_sum", "linux"], 0.5)
+        self.assertEqual(found["drydock_wait_seconds_bucket", "linux", "0.1"], 0)
+
+    async def test_what_another_master_did_is_counted_there_and_not_here(self) -> None:
+        await self.start()
+        elsewhere = People(
+            SqlStore(self.master.db.pool, self.master.reactor),
+            self.master.reactor,
+            new_nonce=lambda: "n",
+            changed=lambda lease: None,
+            wake=lambda: None,
+        )
+        await elsewhere.request("zoe", seconds=60, blueprints=["gpu"])
+        await self.active_lease(await self.visitor(ANA))
+        found = await self.become("drydock_wait_seconds_count", "linux")
+        self.assertEqual(found["drydock_lease_requests_total",], 1)
 
     async def test_how_the_loop_fares_is_told(self) -> None:
         await self.start()

@@ -94,12 +94,14 @@ class AnnouncementTests(TestCase):
         self.service: Any = FakeService(self.clock)
         self.told: list[tuple[str, str, Any]] = []
         self.ours: set[float] | None = None
+        self.counted: list[int] = []
         self.announcements = Announcements(
             self.service,
             self.journal,  # type: ignore[arg-type]
             self.clock,
             self.note,
             ours=lambda time: self.ours is None or time in self.ours,
+            counted=lambda row: self.counted.append(row["eventid"]),
         )
 
     def note(self, name: str, row: Mapping[str, Any], event: str) -> None:
@@ -185,6 +187,12 @@ class AnnouncementTests(TestCase):
             leases=[lease(1), lease(2)],
         )
         self.assertEqual(self.look(news), [("lease", "update", 2), ("event", "new", 2)])
+
+    def test_every_event_is_counted_once_whoever_tells_of_it(self) -> None:
+        self.ours = {3.0}
+        self.look(News(events=[event(1, "lease-broken", at=2.0), event(2, "lease-broken", at=3.0)]))
+        self.look(News(events=[event(3, "lease-broken", at=3.0)]))
+        self.assertEqual(self.counted, [1, 2, 3])
 
     def test_a_lease_of_this_master_that_waits_for_something_else_is_told_of(self) -> None:
         self.service.reasons = {1: (FULL,), 2: (FULL,)}

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,6 +21,7 @@ from buildbot_drydock.metrics.registry import Metrics
 from buildbot_drydock.metrics.tally import COUNTED, FAILURE_KINDS, NOT_COUNTED, Sample, sample_of
 from buildbot_drydock.model import LeaseStatus, Notice, ResourceStatus
 from buildbot_drydock.reasons import BackingOff, Booting, DoesNotFit
+from buildbot_drydock.store.counting import CountedPool
 from buildbot_drydock.testing.builders import NOW, blueprint, lease, pending, resource, world
 from tests.unit.test_events import SENTENCES
 
@@ -248,6 +250,18 @@ def expressions(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from expressions(each)
+
+
+class RoundTripTests(SynchronousTestCase):
+    def test_each_piece_of_work_is_counted_and_handed_on(self) -> None:
+        done: list[Any] = []
+        pool: Any = SimpleNamespace(engine="engine", do=lambda *given: done.append(given))
+        metrics = Metrics(Clock())
+        counted: Any = CountedPool(pool, metrics.round_trips.inc)
+        counted.do(len, [1])
+        counted.do(len, [2])
+        self.assertEqual((done, counted.engine), ([(len, [1]), (len, [2])], "engine"))
+        self.assertEqual(samples(metrics)["drydock_database_round_trips_total",], 2)
 
 
 class DocumentationTests(SynchronousTestCase):
