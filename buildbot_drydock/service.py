@@ -68,7 +68,7 @@ class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
     Public are ``leases``, ``people``, ``maintenance``, ``store``, ``listings``, ``controller``,
-    ``crew``, ``attempts`` and what is documented below.
+    ``crew``, ``attempts``, ``metrics`` and what is documented below.
     """
 
     name = "drydock"
@@ -368,13 +368,6 @@ class DrydockService(BuildbotService):
 
     async def usage(self) -> Usage:
         return await read_usage(self._pool)
-
-    async def exposition(self, accept: str) -> tuple[bytes, str]:
-        """Return the metrics and their content type. The text is made in a thread."""
-        made: tuple[bytes, str] = await deferToThreadPool(
-            self._reactor, self._threads, self.metrics.exposition, accept
-        )
-        return made
 
     def is_own(self, master: int | None) -> bool:
         """Tell whether it is for this master to tell of something: it is its own, or nobody's."""

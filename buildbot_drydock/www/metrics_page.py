@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from buildbot.www.resource import Resource
 from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.web.error import Error
 
 from buildbot_drydock import buildbot_hooks as hooks
@@ -37,10 +38,16 @@ class MetricsPage(Resource):
             raise Error(404, b"Drydock is not in the configuration of this master")
         if not service.is_ready:
             raise Error(503, b"Drydock is starting, or stopping")
-        text, content_type = await service.exposition(request.getHeader("accept") or "")
+        accept = request.getHeader("accept") or ""
+        # Not in a thread of the providers, all of which may hang.
+        reactor = self.master.reactor
+        text, content_type = await deferToThreadPool(
+            reactor, reactor.getThreadPool(), service.metrics.exposition, accept
+        )
         request.setHeader(b"content-type", content_type.encode())
         request.setHeader(b"cache-control", b"no-store")
-        return text
+        written: bytes = text
+        return written
 
 
 def publish(master: Any) -> None:

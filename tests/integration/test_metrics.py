@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 import treq
@@ -13,6 +14,7 @@ from twisted.internet.defer import Deferred
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.latent.synthetic import SyntheticPool
 from buildbot_drydock.people import People
+from buildbot_drydock.service import PROVIDER_THREADS
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
 from buildbot_drydock.www.metrics_page import publish
@@ -180,6 +182,14 @@ class PageTests(MetricsTestCase):
         code, _ = await self.scrape()
         self.assertEqual(code, 200)
         self.assertIn('drydock_limit{blueprint="linux"} 2.0', self.content)
+
+    async def test_a_scrape_does_not_need_a_thread_of_the_providers(self) -> None:
+        await self.start()
+        answered = Event()
+        self.addCleanup(answered.set)
+        for _ in range(PROVIDER_THREADS):
+            self.service._threads.callInThread(answered.wait)
+        self.assertEqual((await self.scrape())[0], 200)
 
     async def test_who_may_not_read_blueprints_may_not_read_this(self) -> None:
         self.authz = util.Authz(
