@@ -279,7 +279,22 @@ _bug(
     "maintenance.py",
     MAINTENANCE,
     "nobody hears that a host was disabled",
-    "        self._wake()\n",
+    "replace(wanted, version=seen.version), record\n            )\n        self._wake()\n",
+    "replace(wanted, version=seen.version), record\n            )\n",
+)
+_bug(
+    "maintenance.py",
+    MAINTENANCE,
+    "nobody hears that a blueprint was paused",
+    "change_blueprint(seen, wanted, record)\n        self._wake()\n",
+    "change_blueprint(seen, wanted, record)\n",
+)
+_bug(
+    "maintenance.py",
+    MAINTENANCE,
+    "nobody hears that a resource was reclaimed",
+    "break_leases):\n                self._wake()\n",
+    "break_leases):\n",
 )
 _bug(
     "maintenance.py",

@@ -261,6 +261,11 @@ class ModeTests(BlueprintCase):
         self.assertIn("until", str(self.failureResultOf(asked, ValueError).value))
         self.assertEqual(self.recorded(events.ModeChanged), [])
 
+    def test_a_turn_is_asked_for(self) -> None:
+        before = self.wakes
+        self.set(Mode.PAUSED)
+        self.assertGreater(self.wakes, before)
+
     def test_of_two_who_change_it_at_once_both_are_heard(self) -> None:
         change_blueprint = self.store.change_blueprint
         others = [Mode.PAUSED]
@@ -291,6 +296,14 @@ class ReclaimTests(BlueprintCase):
         )
         (event,) = self.recorded(events.ResourceReleased)
         self.assertEqual(event.actor, "ana")
+
+    def test_a_turn_is_asked_for(self) -> None:
+        lease = self.leased()
+        self.now(self.leases.release(lease.id, "done"))
+        self.settle()
+        before = self.wakes
+        self.successResultOf(self.reclaim())
+        self.assertGreater(self.wakes, before)
 
     def test_a_leased_one_is_left_alone_and_its_leases_are_named(self) -> None:
         lease = self.leased()
