@@ -100,15 +100,20 @@ class _Rows(DrydockEndpoint):
         raise NotImplementedError
 
 
-class _Row(DrydockEndpoint):
-    """One row in the database."""
+class _One(DrydockEndpoint):
+    """One thing, by the id or name that is all its path says."""
 
     kind = base.EndpointKind.SINGLE
-    listing: ClassVar[Listing]
 
     async def read(self, asked: ResultSpec, path: dict[str, Any]) -> Any:
-        (number,) = path.values()
-        return await self.shown(self.service, number)
+        (key,) = path.values()
+        return await self.shown(self.service, key)
+
+
+class _Row(_One):
+    """One row in the database."""
+
+    listing: ClassVar[Listing]
 
     async def shown(self, service: DrydockService, changed: Any) -> Any:
         if not 0 < changed <= MOST_INTEGER:
@@ -145,7 +150,14 @@ class _Few(DrydockEndpoint):
 # --- leases ----------------------------------------------------------------------------------
 
 
-class DrydockLeasesEndpoint(_Rows):
+class _OfLeases:
+    listing = LEASES
+
+    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
+        return overview.leases(service, rows)
+
+
+class DrydockLeasesEndpoint(_OfLeases, _Rows):
     pathPatterns = [
         "/drydock_leases",
         "/drydock_blueprints/i:blueprint/drydock_leases",
@@ -155,7 +167,6 @@ class DrydockLeasesEndpoint(_Rows):
     ]
     rootLinkName = "drydock_leases"
     actions = actions.ON_LEASES
-    listing = LEASES
     kinds = entities.LEASE.kinds
     needed = ("leaseid", "owner", "status")
 
@@ -170,17 +181,10 @@ class DrydockLeasesEndpoint(_Rows):
         (row,) = overview.leases(service, await service.listings.rows(LEASES, [changed]))
         return row
 
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.leases(service, rows)
 
-
-class DrydockLeaseEndpoint(_Row):
+class DrydockLeaseEndpoint(_OfLeases, _Row):
     pathPatterns = ["/drydock_leases/n:leaseid"]
     actions = actions.ON_LEASE
-    listing = LEASES
-
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.leases(service, rows)
 
 
 class DrydockLease(base.ResourceType):
@@ -198,28 +202,27 @@ class DrydockLease(base.ResourceType):
 # --- resources -------------------------------------------------------------------------------
 
 
-class DrydockResourcesEndpoint(_Rows):
+class _OfResources:
+    listing = RESOURCES
+
+    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
+        return overview.resources(service, rows)
+
+
+class DrydockResourcesEndpoint(_OfResources, _Rows):
     pathPatterns = [
         "/drydock_resources",
         "/drydock_blueprints/i:blueprint/drydock_resources",
         "/drydock_hosts/s:host/drydock_resources",
     ]
     rootLinkName = "drydock_resources"
-    listing = RESOURCES
     kinds = entities.RESOURCE.kinds
     needed = ("status", "since", "created_at", "hourly_price")
 
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.resources(service, rows)
 
-
-class DrydockResourceEndpoint(_Row):
+class DrydockResourceEndpoint(_OfResources, _Row):
     pathPatterns = ["/drydock_resources/n:resourceid"]
     actions = actions.ON_RESOURCE
-    listing = RESOURCES
-
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.resources(service, rows)
 
 
 class DrydockResource(base.ResourceType):
@@ -236,7 +239,14 @@ class DrydockResource(base.ResourceType):
 # --- events ----------------------------------------------------------------------------------
 
 
-class DrydockEventsEndpoint(_Rows):
+class _OfEvents:
+    listing = EVENTS
+
+    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
+        return overview.events(rows)
+
+
+class DrydockEventsEndpoint(_OfEvents, _Rows):
     pathPatterns = [
         "/drydock_events",
         "/drydock_blueprints/i:blueprint/drydock_events",
@@ -244,20 +254,12 @@ class DrydockEventsEndpoint(_Rows):
         "/drydock_leases/n:leaseid/drydock_events",
     ]
     rootLinkName = "drydock_events"
-    listing = EVENTS
     kinds = entities.EVENT.kinds
     needed = ("kind", "actor", "data")
 
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.events(rows)
 
-
-class DrydockEventEndpoint(_Row):
+class DrydockEventEndpoint(_OfEvents, _Row):
     pathPatterns = ["/drydock_events/n:eventid"]
-    listing = EVENTS
-
-    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
-        return overview.events(rows)
 
 
 class DrydockEvent(base.ResourceType):
@@ -289,12 +291,9 @@ class DrydockBlueprintsEndpoint(_Few):
         return found if "schema" in wanted else [{**row, "schema": None} for row in found]
 
 
-class DrydockBlueprintEndpoint(DrydockEndpoint):
+class DrydockBlueprintEndpoint(_One):
     pathPatterns = ["/drydock_blueprints/i:blueprint"]
     actions = actions.ON_BLUEPRINT
-
-    async def read(self, asked: ResultSpec, path: dict[str, Any]) -> Any:
-        return await self.shown(self.service, path["blueprint"])
 
     async def shown(self, service: DrydockService, changed: Any) -> Any:
         return overview.named(await overview.blueprints(service), changed)
@@ -324,12 +323,9 @@ class DrydockHostsEndpoint(_Few):
         return [row for row in found if blueprint is None or blueprint in row["blueprints"]]
 
 
-class DrydockHostEndpoint(DrydockEndpoint):
+class DrydockHostEndpoint(_One):
     pathPatterns = ["/drydock_hosts/s:host"]
     actions = actions.ON_HOST
-
-    async def read(self, asked: ResultSpec, path: dict[str, Any]) -> Any:
-        return await self.shown(self.service, path["host"])
 
     async def shown(self, service: DrydockService, changed: Any) -> Any:
         return overview.named(await overview.hosts(service), changed)
