@@ -83,7 +83,7 @@ if [ "$drydock_magic" != drydock ]; then
     exit @WRONG_KEY@
 fi
 IFS= read -r drydock_length
-drydock_script=$(head -c "$drydock_length")
+drydock_script=$(dd ibs=1 count="$drydock_length" 2>/dev/null)  # head of busybox reads on
 eval "$drydock_script"
 """
 
