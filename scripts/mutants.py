@@ -67,7 +67,13 @@ def run_tests(directory: Path, tests: Sequence[str]) -> tuple[int | None, str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, *tests],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(directory), "CI": "", "DRYDOCK_RUNS": STORMS},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(directory),
+            "CI": "",
+            "DRYDOCK_SEED": "0",
+            "DRYDOCK_RUNS": STORMS,
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

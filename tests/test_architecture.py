@@ -7,6 +7,7 @@ source only; that each of them bites is tested at the end, on small planted viol
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,7 @@ class Module:
         return f"{self.path}:{getattr(node, 'lineno', 1)}: {text}"
 
 
+@functools.cache
 def modules() -> list[Module]:
     found = []
     for path in sorted(ROOT.rglob("*.py")):
