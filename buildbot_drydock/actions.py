@@ -55,6 +55,7 @@ class GiveNotice:
 
     resource: Resource
     notice: Notice
+    hourly_price: float | None = None  # what an hour of it costs, if that is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,16 +103,26 @@ class ResourceGivenNotice(Event):
     reason: str
     ends_at: float | None
     seconds: float | None  # from now until then
+    host: str = ""  # the provider's own name for it
+    hourly_price: float | None = None
 
     @classmethod
-    def of(cls, notice: Notice, now: float) -> ResourceGivenNotice:
-        left = None if notice.ends_at is None else notice.ends_at - now
-        return cls(reason=notice.reason, ends_at=notice.ends_at, seconds=left)
+    def of(
+        cls, notice: Notice, now: float, *, host: str = "", hourly_price: float | None = None
+    ) -> ResourceGivenNotice:
+        return cls(
+            reason=notice.reason,
+            ends_at=notice.ends_at,
+            seconds=None if notice.ends_at is None else notice.ends_at - now,
+            host=host,
+            hourly_price=hourly_price,
+        )
 
     def sentence(self) -> str:
-        if self.seconds is None:
-            return f"The host will end soon: {self.reason}."
-        return f"The host will end in {max(0.0, self.seconds):.0f} s: {self.reason}."
+        host = f"The host {self.host}" if self.host else "The host"
+        price = "" if self.hourly_price is None else f", at {money(self.hourly_price)} an hour,"
+        when = "soon" if self.seconds is None else f"in {max(0.0, self.seconds):.0f} s"
+        return f"{host}{price} will end {when}: {self.reason}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,24 +343,6 @@ class HostReturned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HostInterrupted(Event):
-    """The provider takes a host back, or recommends to replace it."""
-
-    kind = "host-interrupted"
-    host: str
-    token: str
-    what: str  # what it is, such as "m7i.large in eu-central-1a"
-    reason: str
-    seconds: float | None  # until it ends; None if it need not
-    hourly_price: float | None  # in USD, if that is known
-
-    def sentence(self) -> str:
-        price = "" if self.hourly_price is None else f", {self.hourly_price:g} USD per hour"
-        ends = "" if self.seconds is None else f" It ends in {self.seconds:.0f} s."
-        return f"Host {self.host} ({self.what}{price}), {self.token}: {self.reason}.{ends}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class HostWarned(Event):
     """Something is odd about a listed host, which is used all the same."""
 
@@ -427,7 +419,6 @@ KINDS: dict[str, type[Event]] = {
         HostModeChanged,
         HostLost,
         HostReturned,
-        HostInterrupted,
         HostWarned,
         HostListBroken,
         HostListRead,

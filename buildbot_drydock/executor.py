@@ -121,8 +121,10 @@ class Executor:
                 await self._build(action)
             case SettleResource():
                 await self._settle(action)
-            case GiveNotice(resource, notice):
-                given = events.ResourceGivenNotice.of(notice, self._clock.seconds())
+            case GiveNotice(resource, notice, price):
+                given = events.ResourceGivenNotice.of(
+                    notice, self._clock.seconds(), host=resource.identity, hourly_price=price
+                )
                 await self._store.give_notice(resource, notice, given)
             case SetPrice(resource, price):
                 priced = events.ResourcePriced(hourly_price=price, before=resource.hourly_price)

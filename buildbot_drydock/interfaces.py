@@ -139,7 +139,8 @@ class Provider(Protocol):
 
         A host is absent once it can no longer cost money or run a build. One that was only just
         asked for may be absent too, if the provider is slow to list. Two hosts with one token are
-        both returned.
+        both returned. One that the provider took away without notice may be returned once more,
+        as ``has_ended``, with the reason.
         """
         ...
 

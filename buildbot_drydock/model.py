@@ -269,6 +269,7 @@ class Observed:
     ends_at: float | None = None  # when the provider takes it away, if that is known
     end_reason: str = ""  # and why it does
     hourly_price: float | None = None  # what an hour of it costs, if that is known
+    has_ended: bool = False  # it exists no more, and is listed once to tell why, by ``end_reason``
     data: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -288,6 +289,7 @@ class Inventory:
 
     asked_at: float  # the listing reflects what was so at this time or later
     hosts: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # by token
+    ended: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # those it tells of
     error: str = ""
 
     @property

@@ -6,7 +6,7 @@ down and wakes the loop. Each is bounded by one time limit, and none is made twi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -155,10 +155,11 @@ class ProviderCalls:
             self._inventories[key.blueprint] = replace(before, error=repr(error))
             await self._failed(key, RetryLater(repr(error)))
             return
-        hosts: dict[str, tuple[Observed, ...]] = {}
-        for host in listed:
-            hosts[host.token] = (*hosts.get(host.token, ()), host)
-        self._inventories[key.blueprint] = Inventory(asked_at=asked_at, hosts=hosts)
+        self._inventories[key.blueprint] = Inventory(
+            asked_at=asked_at,
+            hosts=_by_token(host for host in listed if not host.has_ended),
+            ended=_by_token(host for host in listed if host.has_ended),
+        )
         self._calls.succeed(key, asked_at)
 
     async def _create(self, key: CallKey, resource: Resource) -> None:
@@ -333,3 +334,10 @@ class ProviderCalls:
         broken = await self._store.move_lease(lease, LeaseEvent.BREAK, record, reason=reason)
         if broken is not None:
             self._lease_changed(broken)
+
+
+def _by_token(listed: Iterable[Observed]) -> dict[str, tuple[Observed, ...]]:
+    found: dict[str, tuple[Observed, ...]] = {}
+    for host in listed:
+        found[host.token] = (*found.get(host.token, ()), host)
+    return found

@@ -162,6 +162,11 @@ class OnEC2(InSimulatedEC2):
         (observed,) = await provider.inventory()
         return observed
 
+    def told_of(self, what: str, observed: Observed) -> str:
+        """Return why an instance ends, as a listing says it."""
+        instance = self.server.instance(observed.identity)
+        return f"{what} ({instance.instance_type} in {instance.zone})"
+
     async def ready(self, provider: EC2Provider, token: str = TOKEN) -> Observed:
         await provider.create(token, HostSpec())
         await provider.inventory()

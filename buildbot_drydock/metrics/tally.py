@@ -111,7 +111,6 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     events.ModeChanged.kind: "a person's action",
     events.HostModeChanged.kind: "a person's action",
     events.HostReturned.kind: "the end of a loss, which was counted",
-    events.HostInterrupted.kind: "its resource is given notice, which is counted",
     events.HostWarned.kind: "the host is used all the same",
     events.HostListRead.kind: "an ordinary change of a list",
 }

@@ -25,6 +25,7 @@ from buildbot_drydock.model import (
     LIVING_LEASES,
     Blueprint,
     Health,
+    Inventory,
     Lease,
     LeaseStatus,
     Observed,
@@ -148,11 +149,10 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
         return SettleResource(resource, ResourceEvent.RELEASE, disabled)
     inventory = survey.inventory(blueprint.name)
     host = keeper(inventory.hosts.get(resource.token, ()), resource)
+    if (told := _notice(blueprint, resource, host or _last_seen(inventory, resource))) is not None:
+        reason = f"its host is to end before it was used: {told.notice.reason}"
+        return _launch_failed(resource, reason)
     if host is not None:
-        if (notice := notice_to_give(blueprint, resource, host)) is not None:
-            return _launch_failed(
-                resource, f"its host is to end before it was used: {notice.reason}"
-            )
         if host.health is Health.READY:
             return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
         if host.health is Health.FAILING:
@@ -197,21 +197,41 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
         # It can't have gone. After a restart the provider has to be told what it is used for.
         return _ask_for_host(survey, blueprint, resource)
     if host is None:
-        seen_from = resource.since + blueprint.listing_delay + CLOCK_TOLERANCE_SECONDS
-        if inventory.asked_at > seen_from:
-            announced = f", as announced: {resource.end_reason}" if resource.end_reason else ""
-            return SettleResource(resource, ResourceEvent.BREAK, f"its host has gone{announced}")
-        survey.wake(seen_from)
-        return None
+        return _without_host(survey, blueprint, resource)
     if host.health is Health.FAILING:
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
-    if (notice := notice_to_give(blueprint, resource, host)) is not None:
-        return GiveNotice(resource, notice)
     return (
-        _useless(survey, blueprint, resource)
+        _notice(blueprint, resource, host)
+        or _useless(survey, blueprint, resource)
         or _unvacated(survey, blueprint, resource)
         or _priced(survey, resource, host)
     )
+
+
+def _without_host(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action | None:
+    """Write down first why its host has gone, if its provider tells: whoever does so is the one."""
+    inventory = survey.inventory(blueprint.name)
+    if (told := _notice(blueprint, resource, _last_seen(inventory, resource))) is not None:
+        return told
+    seen_from = resource.since + blueprint.listing_delay + CLOCK_TOLERANCE_SECONDS
+    if inventory.asked_at > seen_from:
+        why = f": {resource.end_reason}" if resource.end_reason else ""
+        return SettleResource(resource, ResourceEvent.BREAK, f"its host has gone{why}")
+    survey.wake(seen_from)
+    return None
+
+
+def _last_seen(inventory: Inventory, resource: Resource) -> Observed | None:
+    """Return what is told of a resource's host that has ended."""
+    return keeper(inventory.ended.get(resource.token, ()), resource)
+
+
+def _notice(blueprint: Blueprint, resource: Resource, host: Observed | None) -> GiveNotice | None:
+    notice = None if host is None else notice_to_give(blueprint, resource, host)
+    if host is None or notice is None:
+        return None
+    price = resource.hourly_price if host.hourly_price is None else host.hourly_price
+    return GiveNotice(resource, notice, price)
 
 
 def _priced(survey: Survey, resource: Resource, host: Observed) -> Action | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from typing import Any
 from unittest import mock
 
@@ -12,14 +13,21 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, globalLogPublisher
 
-from buildbot_drydock import Spot
-from buildbot_drydock.events import HostInterrupted
+from buildbot_drydock import EC2Pool, Spot
+from buildbot_drydock.calls import CallLog
+from buildbot_drydock.controller import Controller
+from buildbot_drydock.events import LeaseRequested, ResourceGivenNotice
+from buildbot_drydock.executor import Executor
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.ec2 import interruption_queue
 from buildbot_drydock.latent.ec2.interruptions import INTERRUPTION, REBALANCE
 from buildbot_drydock.latent.ec2.provider import EC2Provider
-from buildbot_drydock.model import Observed
-from tests.ec2 import faults
+from buildbot_drydock.launches import Launches
+from buildbot_drydock.model import LeaseRequest, LeaseStatus, Observed, ResourceStatus
+from buildbot_drydock.planner import plan
+from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.store.memory import MemoryStore
+from tests.ec2 import Instance, faults
 from tests.ec2_pools import OTHER, TOKEN, OnEC2
 
 _SECONDS = 60.0  # for what happens in a thread
@@ -32,8 +40,10 @@ class OnSpot(OnEC2):
         super().setUp()
         self.server.prices.set_spot(0.03125)
 
-    def interruptions(self) -> list[HostInterrupted]:
-        return [each for each in self.told if isinstance(each, HostInterrupted)]
+    async def woken(self) -> None:
+        waiting = self.wakes.get()
+        waiting.addTimeout(_SECONDS, reactor)  # type: ignore[arg-type]
+        await waiting
 
     def calls(self, action: str) -> int:
         return int(self.server.inspector.count_calls(action))
@@ -42,7 +52,7 @@ class OnSpot(OnEC2):
 class TestPolling(OnSpot):
     __test__ = True
 
-    async def test_a_warning_is_seen_with_the_next_listing_and_told_once(self) -> None:
+    async def test_a_warning_is_seen_with_the_next_listing_and_last_of_all_at_the_end(self) -> None:
         provider = self.new_provider(spot=Spot())
         observed = await self.ready(provider)
         self.assertEqual((observed.ends_at, observed.end_reason), (None, ""))
@@ -51,19 +61,14 @@ class TestPolling(OnSpot):
         self.pass_time(7)
         for _ in range(2):
             seen = await self.only(provider)
-            self.assertEqual((seen.ends_at, seen.end_reason), (warned_at + 120, INTERRUPTION))
-            self.assertEqual(seen.health, observed.health)
-        (event,) = self.interruptions()
-        self.assertEqual((event.host, event.token), (observed.identity, TOKEN))
-        instance = self.server.instance(observed.identity)
-        self.assertEqual(
-            event.sentence(),
-            f"Host {instance.id} ({instance.instance_type} in {instance.zone}, 0.03125 USD per "
-            f"hour), {TOKEN}: {INTERRUPTION}. It ends in 113 s.",
-        )
+            self.assertEqual(seen.ends_at, warned_at + 120)
+            self.assertEqual(seen.end_reason, self.told_of(INTERRUPTION, observed))
+            self.assertEqual((seen.health, seen.hourly_price), (observed.health, 0.03125))
         self.pass_time(113)
+        (gone,) = await provider.inventory()
+        self.assertEqual((gone.token, gone.has_ended), (TOKEN, True))
+        self.assertEqual((gone.ends_at, gone.end_reason), (seen.ends_at, seen.end_reason))
         self.assertEqual(await provider.inventory(), [])
-        self.assertEqual(len(self.interruptions()), 1)
 
     async def test_a_restarted_master_sees_it_too(self) -> None:
         observed = await self.ready(self.new_provider(spot=Spot()))
@@ -78,13 +83,14 @@ class TestPolling(OnSpot):
         self.server.interrupt(observed.identity, notice=0, status="instance-terminated-by-price")
         self.server.settle()
         with capturedLogs() as logs:
-            self.assertEqual(await provider.inventory(), [])
-        (event,) = self.interruptions()
-        self.assertIn(event.sentence(), [each.get("sentence") for each in logs])
-        self.assertIn("without notice: the spot price rose", event.sentence())
-        self.assertEqual(event.hourly_price, 0.03125)
-        await provider.inventory()
-        self.assertEqual(len(self.interruptions()), 1)
+            (gone,) = await provider.inventory()
+        self.assertEqual(
+            (gone.token, gone.identity, gone.has_ended), (TOKEN, observed.identity, True)
+        )
+        self.assertIn("without notice: the spot price rose", gone.end_reason)
+        self.assertEqual(gone.hourly_price, 0.03125)
+        self.assertIn(gone.identity, [each.get("id") for each in logs])
+        self.assertEqual(await provider.inventory(), [], "it is listed once")
 
     async def test_what_we_terminate_ourselves_is_no_interruption(self) -> None:
         provider = self.new_provider(spot=Spot())
@@ -93,8 +99,7 @@ class TestPolling(OnSpot):
         await provider.destroy(TOKEN)
         await provider.inventory()
         self.pass_time(31)
-        await provider.inventory()
-        self.assertEqual(self.interruptions(), [])
+        self.assertEqual(await provider.inventory(), [])
 
     async def test_it_costs_one_call_however_many_run_and_none_on_demand(self) -> None:
         provider = self.new_provider(spot=Spot(on_demand_base=1))
@@ -130,6 +135,109 @@ class TestPolling(OnSpot):
         self.assertIsNotNone((await self.only(provider)).ends_at)
 
 
+class Master:
+    """The loop of one master. Its turns are run by hand, so that two can plan for the same rows."""
+
+    def __init__(self, test: TestTwoMasters, number: int) -> None:
+        self.calls = ProviderCalls(
+            test.store,
+            {"cloud": test.new_provider(spot=Spot())},
+            CallLog(lambda: 0.0),
+            launches := Launches(test.store, test.clock, lambda: 0.0),
+            clock=test.clock,
+            wake=lambda: test.wakes.put(None),
+            lease_changed=lambda lease: None,
+        )
+        self.executor = Executor(
+            test.store,
+            self.calls,
+            launches,
+            clock=test.clock,
+            new_token=lambda: f"{TOKEN}-{number}",
+            lease_changed=lambda lease: None,
+        )
+        blueprint = EC2Pool("cloud", **test.fields(), spot=Spot()).blueprint(0.0)
+        self.controller = Controller(
+            test.store,
+            self.calls,
+            self.executor,
+            # Listed in each turn, and kept.
+            lambda now: [replace(blueprint, sweep_interval=0.0, min_ready=1, limit=1)],
+            clock=test.clock,
+            master=number,
+        )
+
+    @property
+    def is_waiting(self) -> bool:
+        return any(call.running for call in self.calls.snapshot().values())
+
+
+class TestTwoMasters(OnSpot):
+    """Both list the same instances, and neither knows what the other has recorded."""
+
+    __test__ = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = MemoryStore(self.clock)
+        self.masters = [Master(self, number) for number in (1, 2)]
+
+    async def turns(self, number: int = 4) -> None:
+        """Run turns of both masters, each planned for the rows before the other's."""
+        for _ in range(number):
+            worlds = [await master.controller.observe() for master in self.masters]
+            for master, world in zip(self.masters, worlds, strict=True):
+                await master.executor.run(plan(world).actions, world.blueprints)
+            for master in self.masters:
+                while master.is_waiting:
+                    await self.woken()
+            self.pass_time(1)
+
+    async def only_instance(self) -> Instance:
+        await self.turns()
+        (resource,) = (await self.store.rows()).resources
+        self.assertIs(resource.status, ResourceStatus.ACTIVE)
+        return self.server.instance(resource.identity)
+
+    async def told_in_all(self) -> list[ResourceGivenNotice]:
+        """Return what is recorded of the ends of hosts; providers tell of none beside it."""
+        self.assertEqual(self.told, [])
+        recorded = await self.store.events(limit=1000)
+        hosts = [each.event for each in recorded if each.resource is not None]
+        return [each for each in hosts if isinstance(each, ResourceGivenNotice)]
+
+    async def test_an_interruption_is_one_record_with_price_and_deadline(self) -> None:
+        instance = await self.only_instance()
+        self.server.interrupt(instance.id)
+        ends_at = self.clock.seconds() + 120
+        await self.turns()
+        self.pass_time(150)
+        await self.turns()
+        (event,) = await self.told_in_all()
+        self.assertEqual((event.host, event.hourly_price), (instance.id, 0.03125))
+        self.assertEqual(event.ends_at, ends_at)
+        self.assertEqual(
+            event.reason, f"{INTERRUPTION} ({instance.instance_type} in {instance.zone})"
+        )
+
+    async def test_one_without_notice_is_one_too_and_its_lease_breaks_for_it(self) -> None:
+        wanted = LeaseRequest(owner="person/ana", nonce="nonce")
+        record = LeaseRequested(owner="person/ana", requires={})
+        lease = await self.store.request_lease(wanted, record)
+        instance = await self.only_instance()
+        self.pass_time(300)  # so that one that is missing is not just listed late
+        self.server.interrupt(instance.id, notice=0, status="instance-terminated-by-price")
+        self.server.settle()
+        await self.turns()
+        (event,) = await self.told_in_all()
+        self.assertEqual((event.host, event.hourly_price), (instance.id, 0.03125))
+        self.assertIn("without notice: the spot price rose", event.reason)
+        ended = await self.store.lease(lease.id)
+        assert ended is not None
+        reason = f"resource 1 was lost: its host has gone: {event.reason}"
+        self.assertEqual((ended.status, ended.reason), (LeaseStatus.BROKEN, reason))
+
+
 class TestTheQueue(OnSpot):
     __test__ = True
 
@@ -150,11 +258,6 @@ class TestTheQueue(OnSpot):
 
     def heeding(self, name: str = "cloud", **spot: Any) -> EC2Provider:
         return self.new_provider(name, spot=Spot(interruption_queue=self.url, **spot))
-
-    async def woken(self) -> None:
-        waiting = self.wakes.get()
-        waiting.addTimeout(_SECONDS, reactor)  # type: ignore[arg-type]
-        await waiting
 
     async def emptied(self) -> None:
         """Return once no message is left."""
@@ -179,8 +282,7 @@ class TestTheQueue(OnSpot):
         await self.woken()
         seen = await self.only(provider)
         self.assertEqual(seen.ends_at, self.clock.seconds() + 120)
-        self.assertEqual(seen.end_reason, INTERRUPTION)
-        self.assertEqual(len(self.interruptions()), 1)
+        self.assertEqual(seen.end_reason, self.told_of(INTERRUPTION, observed))
         await self.emptied()
 
     async def test_each_pool_hears_its_own_and_leaves_the_others_to_them(self) -> None:
@@ -202,7 +304,8 @@ class TestTheQueue(OnSpot):
             self.server.recommend_rebalance(observed.identity)
             await self.emptied()
             seen = await self.only(provider)
-            self.assertEqual((seen.ends_at, seen.end_reason), (None, reason))
+            told = reason and self.told_of(reason, observed)
+            self.assertEqual((seen.ends_at, seen.end_reason), (None, told))
             await provider.close()
         self.server.interrupt(observed.identity)
         self.assertIsNotNone((await self.only(provider)).ends_at)

@@ -154,9 +154,7 @@ class EndTests(NoticeCase):
         await self.interrupt(30)
         await self.advance(60)
         reason = (await self.lease(number)).reason
-        self.assertEqual(
-            reason, "resource 1 was lost: its host has gone, as announced: interrupted"
-        )
+        self.assertEqual(reason, "resource 1 was lost: its host has gone: interrupted")
         self.assertEqual((await self.results())[0], RETRY)
         await self.log_in()
         await self.finish(SUCCESS)

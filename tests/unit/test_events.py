@@ -43,6 +43,12 @@ SENTENCES: list[tuple[Event, str]] = [
         "The host will end soon: it is about to be.",
     ),
     (
+        events.ResourceGivenNotice(
+            reason="interrupted", ends_at=218.4, seconds=118.4, host="i-1", hourly_price=0.0312
+        ),
+        "The host i-1, at 0.0312 an hour, will end in 118 s: interrupted.",
+    ),
+    (
         events.ResourceReady(address="10.0.0.1", seconds=2.25, hourly_price=0.0416),
         "The host answers at 10.0.0.1, 2.2 s after it was requested. It costs 0.0416 an hour.",
     ),
@@ -146,18 +152,6 @@ SENTENCES: list[tuple[Event, str]] = [
     (
         events.HostReturned(host="build1", seconds=61.4),
         "Host build1 is back in service after 61 s.",
-    ),
-    (
-        events.HostInterrupted(
-            host="i-1",
-            token="drydock-7",
-            what="m7i.large in eu-central-1a",
-            reason="spot interruption notice",
-            seconds=117.0,
-            hourly_price=0.0312,
-        ),
-        "Host i-1 (m7i.large in eu-central-1a, 0.0312 USD per hour), drydock-7: "
-        "spot interruption notice. It ends in 117 s.",
     ),
     (
         events.HostWarned(host="build1", reason="its clock is 900 s behind", remedy="set it"),

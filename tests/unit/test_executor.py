@@ -123,10 +123,11 @@ class TestNotice(ExecutorTestCase):
     def test_it_is_written_down_with_the_time_left(self) -> None:
         notice = Notice(reason="interrupted", ends_at=NOW + 120)
         row = self.active()
-        self.assertTrue(self.run_actions(GiveNotice(row, notice)))
+        self.assertTrue(self.run_actions(GiveNotice(row, notice, 2.0)))
         self.assertEqual(self.resource().notice, notice)
-        (event,) = self.recorded(events.ResourceGivenNotice)
-        self.assertEqual(event.data()["seconds"], 120)
+        given = events.ResourceGivenNotice.of(notice, NOW, host=row.identity, hourly_price=2.0)
+        self.assertEqual(self.recorded(events.ResourceGivenNotice), [given])
+        self.assertEqual((given.seconds, given.host), (120, self.resource().identity))
 
     def test_one_for_a_resource_that_has_changed_is_forgotten(self) -> None:
         row = self.active()

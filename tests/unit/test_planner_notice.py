@@ -203,8 +203,37 @@ class TestTheEnd(PlannerTestCase):
             leases=[lease(on=1)],
             inventories={"linux": inventory()},
         )
-        reason = f"its host has gone, as announced: {WHY}"
+        reason = f"its host has gone: {WHY}"
         self.assert_plans(given, SettleResource(noticed(), ResourceEvent.BREAK, reason))
+
+    def test_of_one_taken_without_notice_it_is_written_down_first_why(self) -> None:
+        """By compare-and-set, so that of several masters that hear of it one does."""
+        young = resource(since=NOW, hourly_price=2.0)
+        patient = blueprint(listing_delay=30.0)
+        for told, price in ((None, 2.0), (3.0, 3.0)):
+            gone = observed(young, ends_at=NOW, end_reason=WHY, has_ended=True, hourly_price=told)
+            listing = inventory(ended={young.token: (gone,)})
+            given = world(
+                patient,
+                resources=[young],
+                leases=[lease(on=1)],
+                inventories={"linux": listing},
+            )
+            notice = Notice(reason=WHY, ends_at=NOW)
+            self.assert_plans(given, GiveNotice(young, notice, price))
+
+    def test_one_that_was_taken_before_it_was_used_is_a_failed_launch(self) -> None:
+        coming = pending()
+        gone = observed(coming, end_reason=WHY, has_ended=True)
+        given = world(
+            blueprint(),
+            resources=[coming],
+            leases=[lease()],
+            inventories={"linux": inventory(ended={coming.token: (gone,)})},
+        )
+        (action,) = self.planned(given, SettleResource)
+        self.assertEqual((action.event, action.launch_failed), (ResourceEvent.BREAK, True))
+        self.assertIn(WHY, action.reason)
 
     def test_when_the_time_has_come_the_provider_is_asked_often(self) -> None:
         patient = blueprint(poll_interval=5.0, sweep_interval=60.0)

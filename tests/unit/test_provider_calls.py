@@ -17,7 +17,15 @@ from buildbot_drydock.errors import (
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.synthetic import Failure, Stage
 from buildbot_drydock.lifecycle import LeaseEvent
-from buildbot_drydock.model import Call, CallKey, Lease, LeaseStatus, Resource, ResourceStatus
+from buildbot_drydock.model import (
+    Call,
+    CallKey,
+    Lease,
+    LeaseStatus,
+    Observed,
+    Resource,
+    ResourceStatus,
+)
 from buildbot_drydock.reasons import BackingOff
 from buildbot_drydock.reasons import Misconfigured as IsMisconfigured
 from buildbot_drydock.testing.builders import NOW, blueprint
@@ -229,6 +237,17 @@ class TestInventory(CoreTestCase):
         )
         self.assertTrue(inventory.known)
         self.assertEqual(self.calls.snapshot()[LIST], Call(succeeded_at=NOW))
+
+    def test_what_is_told_of_one_that_has_ended_makes_it_no_host(self) -> None:
+        living, ended = Observed(token="a"), Observed(token="b", has_ended=True)
+
+        async def inventory() -> list[Observed]:
+            return [living, ended]
+
+        self.providers["linux"].inventory = inventory
+        self.calls.list_hosts("linux")
+        found = self.calls.inventories()["linux"]
+        self.assertEqual((found.hosts, found.ended), ({"a": (living,)}, {"b": (ended,)}))
 
     def test_one_that_fails_makes_the_hosts_unknown_and_keeps_the_last_ones(self) -> None:
         self.cloud.create("linux", "a", HostSpec())

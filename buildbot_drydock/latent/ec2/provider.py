@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 
 from buildbot_drydock.errors import HostError, HostUnreachable, RetryLater
-from buildbot_drydock.events import Event, HostInterrupted
+from buildbot_drydock.events import Event
 from buildbot_drydock.interfaces import Clock, Host, HostSpec
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market
 from buildbot_drydock.latent.ec2.causes import CallFailed, Cause
@@ -116,13 +116,14 @@ class EC2Provider:
         await self._prices.learn(concerned.values())
         await self._look_for_notices(concerned)
         await self._look_for_scheduled_events()
+        ended = [self._ended(each) for each in before.values() if self._was_taken(each)]
         self._notices.forget_all_but(self._listed.keys())
         observed = {each.id: self._observed(each) for each in self._listed.values()}
         await self._add_status_checks(observed)
         await self._add_consoles(observed)
         if self._templates is not None:
             await self._templates.tidy()
-        return list(observed.values())
+        return [*observed.values(), *ended]
 
     def _observed(self, instance: Instance) -> Observed:
         now = self._clock.seconds()
@@ -134,16 +135,30 @@ class EC2Provider:
             seen = judged(kept, self._rules.expected, now)
         if instance.id in self._gone:
             seen = replace(seen, health=Health.FAILING, reason=f"{instance.id} is being terminated")
+        seen = replace(
+            seen,
+            created_at=instance.launched_at,
+            address=address,
+            data={**seen.data, **_data(instance)},
+        )
+        return self._with_its_end(seen, instance)
+
+    def _was_taken(self, instance: Instance) -> bool:
+        """Tell whether an instance that was listed before has been taken back meanwhile."""
+        return instance.id not in self._listed and self._notices.of(instance.id) is not None
+
+    def _ended(self, instance: Instance) -> Observed:
+        return self._with_its_end(Observed(token=instance.token, has_ended=True), instance)
+
+    def _with_its_end(self, seen: Observed, instance: Instance) -> Observed:
+        """Return what is seen of an instance with what it costs, and when and why it ends."""
         notice = self._notices.of(instance.id)
         return replace(
             seen,
             identity=instance.id,
-            created_at=instance.launched_at,
-            address=address,
             ends_at=None if notice is None else notice.ends_at,
-            end_reason="" if notice is None else notice.reason,
+            end_reason="" if notice is None else f"{notice.reason} ({_what(instance)})",
             hourly_price=self._prices.of(instance),
-            data={**seen.data, **_data(instance)},
         )
 
     async def _add_status_checks(self, observed: dict[str, Observed]) -> None:
@@ -218,17 +233,14 @@ class EC2Provider:
     def _hear(self, notice: Notice, instance: Instance) -> bool:
         if not self._notices.hear(notice):
             return False
-        left = None if notice.ends_at is None else notice.ends_at - self._clock.seconds()
-        event = HostInterrupted(
-            host=instance.id,
+        # The planner of whichever master is first records it, when it gives the resource notice.
+        self.log.info(
+            "instance {id} ({what}), {token}: {reason}",
+            id=instance.id,
+            what=_what(instance),
             token=instance.token,
-            what=f"{instance.instance_type} in {instance.zone}",
             reason=notice.reason,
-            seconds=None if left is None else max(0.0, left),
-            hourly_price=self._prices.of(instance),
         )
-        self.log.info("{sentence}", sentence=event.sentence())
-        self._report(event)
         return True
 
     def expected_price(self) -> float | None:
@@ -396,6 +408,10 @@ class EC2Provider:
     def is_working(self) -> bool:
         """Whether any instance is being worked on."""
         return any(kept.keeper.is_working for kept in self._kept.values())
+
+
+def _what(instance: Instance) -> str:
+    return f"{instance.instance_type} in {instance.zone}"
 
 
 def _data(instance: Instance) -> dict[str, str]:
