@@ -353,6 +353,11 @@ async def tell_builds(worker: AbstractLatentWorker, name: str, value: str) -> No
                 await data.updates.setBuildProperties(build.buildid, build)
 
 
+def identify_build(build: Any) -> tuple[int, str]:
+    """Return the id of a build that has begun, and the name of its builder: ``buildid``, ``builder``."""
+    return int(build.buildid), str(build.builder.name)
+
+
 def describe_build(build: Any) -> dict[str, str]:
     """Return what people want to know of a build.
 

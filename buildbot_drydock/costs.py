@@ -5,19 +5,22 @@ Pure functions of values. Prices are by the hour, in whichever currency the prov
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from buildbot_drydock.model import (
     Blueprint,
+    Charge,
     Lease,
     LeaseStatus,
     Observed,
     Resource,
     ResourceStatus,
+    Use,
 )
 
 HOUR_SECONDS: Final = 3600.0
+WORKER: Final = "worker/"  # the owners of leases that builds are told of
 # A price that changes is written down no sooner than so long after the last one: masters whose
 # providers do not agree on it would otherwise contradict each other in every turn.
 PRICE_AGAIN_SECONDS: Final = 300.0
@@ -56,6 +59,71 @@ def lease_cost(lease: Lease, share: float | None, now: float) -> float | None:
         return None
     end = lease.since if lease.status is LeaseStatus.DESTROYED else now
     return share * max(0.0, end - lease.held_since) / HOUR_SECONDS
+
+
+def charges_of_lease(lease: Lease, cost: float | None, uses: Sequence[Use]) -> list[Charge]:
+    """Share out what a lease has cost, all of it, among the builds that ran on it.
+
+    Each is charged in proportion to how long it ran; so start-up, the wait for a next build and the
+    clean-up are shared in that proportion, too. A build that was still running when the lease ended
+    ran until then. If none ran, the one that a worker took the lease for is charged with it; what
+    anybody else took, no build. A lease that has no slot has cost nothing.
+    """
+    if lease.held_since is None or lease.resource is None:
+        return []
+    uses = uses or _asked_for(lease)
+    if not uses:
+        return [Charge(resource=lease.resource, lease=lease.id, cost=cost)]
+    seconds = [_seconds(use, lease.held_since, lease.since) for use in uses]
+    return [
+        Charge(
+            resource=lease.resource,
+            lease=lease.id,
+            build=use.build,
+            builder=use.builder,
+            seconds=ran,
+            cost=part,
+        )
+        for use, ran, part in zip(uses, seconds, _parts(cost, seconds), strict=True)
+    ]
+
+
+def _asked_for(lease: Lease) -> list[Use]:
+    """Return the build that a worker took a lease for. Of other holders, attributes prove nothing."""
+    number, builder = lease.attributes.get("buildid", ""), lease.attributes.get("builder")
+    if not lease.owner.startswith(WORKER) or not builder or not number.isdecimal():
+        return []
+    return [
+        Use(
+            lease=lease.id,
+            build=int(number),
+            builder=builder,
+            began_at=lease.since,
+            ended_at=lease.since,
+        )
+    ]
+
+
+def _seconds(use: Use, begin: float, end: float) -> float:
+    ended_at = end if use.ended_at is None else min(use.ended_at, end)
+    return max(0.0, ended_at - max(use.began_at, begin))
+
+
+def _parts(cost: float | None, seconds: Sequence[float]) -> list[float | None]:
+    """Divide a cost in proportion to *seconds*; the last part is what makes the sum exact."""
+    if cost is None:
+        return [None] * len(seconds)
+    weights = seconds if sum(seconds) > 0 else [1.0] * len(seconds)
+    parts: list[float] = [cost * weight / sum(weights) for weight in weights[:-1]]
+    return [*parts, cost - sum(parts)]
+
+
+def rest_of_resource(resource: Resource, cost: float | None, charged: float) -> Charge:
+    """Return what of a resource's cost no lease had: it was coming, idle, or had slots to spare.
+
+    It is negative if the price fell after leases had been charged at the one before.
+    """
+    return Charge(resource=resource.id, cost=None if cost is None else cost - charged)
 
 
 def news_of_price(resource: Resource, host: Observed, now: float) -> float | None:

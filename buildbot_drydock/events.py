@@ -140,6 +140,7 @@ class ResourcePriced(Event):
 class ResourceDestroyed(Event):
     kind = "resource-destroyed"
     cost: float | None = None  # from its request until now
+    unattributed: float | None = None  # and what of that no lease had
 
     def sentence(self) -> str:
         cost = "" if self.cost is None else f" It cost {money(self.cost)} in all."
@@ -220,6 +221,8 @@ class LeaseBroken(Event):
 class LeaseDestroyed(Event):
     kind = "lease-destroyed"
     cost: float | None = None  # of its slot, from when it got it until now
+    # What each build is charged of that: "builder", "build", "seconds", "cost".
+    builds: list[dict[str, Any]] | None = None
 
     def sentence(self) -> str:
         cost = "" if self.cost is None else f" It cost {money(self.cost)}."

@@ -33,7 +33,7 @@ from buildbot_drydock.actions import (
     SettleResource,
     VacateLease,
 )
-from buildbot_drydock.costs import lease_cost, resource_cost
+from buildbot_drydock.closing import close_lease, close_resource
 from buildbot_drydock.interfaces import Claim, ReactorTime, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
@@ -141,9 +141,7 @@ class Executor:
                 record = events.LeaseReleased(reason=reason)
                 await self._move_lease(lease, LeaseEvent.RELEASE, record, reason)
             case CloseLease(lease, share):
-                cost = lease_cost(lease, share, self._clock.seconds())
-                record = events.LeaseDestroyed(cost=cost)
-                await self._move_lease(lease, LeaseEvent.VACATE, record, "")
+                self._tell(await close_lease(self._store, lease, share, self._clock.seconds()))
             case _:
                 assert_never(action)
 
@@ -173,6 +171,10 @@ class Executor:
         self._calls.create(resource)
 
     async def _settle(self, action: SettleResource) -> None:
+        if action.event is ResourceEvent.GONE:
+            now = self._clock.seconds()
+            await close_resource(self._store, action.resource, now, reason=action.reason)
+            return
         resource = await self._store.move_resource(
             action.resource,
             action.event,
@@ -195,11 +197,8 @@ class Executor:
                 return events.ResourceReleased(reason=action.reason)
             case ResourceEvent.BREAK:
                 return events.ResourceBroken(reason=action.reason)
-            case ResourceEvent.GONE:
-                cost = resource_cost(action.resource, self._clock.seconds())
-                return events.ResourceDestroyed(cost=cost)
             case _:
-                assert_never(action.event)
+                raise ValueError(f"{action.event} is recorded where it is settled")
 
     def _record_of_ready(self, action: SettleResource) -> events.Event:
         host = action.observed
@@ -233,6 +232,8 @@ class Executor:
     async def _move_lease(
         self, seen: Lease, event: LeaseEvent, record: events.Event, reason: str
     ) -> None:
-        lease = await self._store.move_lease(seen, event, record, reason=reason)
+        self._tell(await self._store.move_lease(seen, event, record, reason=reason))
+
+    def _tell(self, lease: Lease | None) -> None:
         if lease is not None:
             self._lease_changed(lease)

@@ -14,6 +14,7 @@ from buildbot_drydock.events import Event
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (
     BlueprintState,
+    Charge,
     HostState,
     Labels,
     Lease,
@@ -24,6 +25,7 @@ from buildbot_drydock.model import (
     Resource,
     ResourceRequest,
     Rows,
+    Use,
 )
 
 
@@ -267,10 +269,11 @@ class Store(Protocol):
         *,
         reason: str = "",
         observed: Observed | None = None,
+        charges: Sequence[Charge] = (),
     ) -> Resource | None:
         """Change a resource's status; with *observed*, also what is known of its host.
 
-        A destroyed resource gives its slot locks back. RELEASE is refused while a lease holds a
+        *charges* are written down with it. A destroyed resource gives its slot locks back. RELEASE is refused while a lease holds a
         slot of it.
         """
         ...
@@ -312,13 +315,40 @@ class Store(Protocol):
         ...
 
     async def move_lease(
-        self, seen: Lease, event: LeaseEvent, record: Event, *, reason: str = ""
+        self,
+        seen: Lease,
+        event: LeaseEvent,
+        record: Event,
+        *,
+        reason: str = "",
+        charges: Sequence[Charge] = (),
     ) -> Lease | None:
         """Change a lease's status.
 
         RETURN gives its slot locks back and remembers *reason* in ``returns``. VACATE gives them
-        back and marks the resource as last used now.
+        back and marks the resource as last used now. Both forget its uses. *charges* are written
+        down with it.
         """
+        ...
+
+    async def begin_use(self, lease: int, build: int, builder: str) -> None:
+        """Write down that a build begins to run on a lease; nothing if the lease has ended."""
+        ...
+
+    async def end_use(self, lease: int, build: int) -> None:
+        """Write down that a build has ended; nothing if it had, or none of the lease is known."""
+        ...
+
+    async def end_uses(self, lease: int) -> None:
+        """Write down that all builds on a lease have ended: its master was restarted."""
+        ...
+
+    async def uses(self, lease: int) -> Sequence[Use]:
+        """Return the builds that run, or ran, on a lease that is not closed yet, by their ids."""
+        ...
+
+    async def charged(self, resource: int) -> float:
+        """Return the sum of all that is charged of a resource, as far as it is known."""
         ...
 
     async def renew(self, leases: Collection[int], *, expires_at: float) -> frozenset[int]:

@@ -176,6 +176,14 @@ class Leases:
                 return
             resource = await self._store.resource(number)
 
+    async def begin_use(self, number: int, build: int, builder: str) -> None:
+        """Write down that a build begins to run on a lease, which is charged to it later."""
+        await self._store.begin_use(number, build, builder)
+
+    async def end_use(self, number: int, build: int) -> None:
+        """Write down that it has ended."""
+        await self._store.end_use(number, build)
+
     async def await_holders(self) -> None:
         """After a restart, let all leases of this master live until their holders adopt them.
 
@@ -208,6 +216,7 @@ class Leases:
             return None
         if not await self._store.renew([adopted.id], expires_at=self._expiry()):
             return None
+        await self._store.end_uses(adopted.id)  # no build has survived
         self._held[adopted.id] = _Hold()
         self._active[adopted.id] = adopted
         return adopted

@@ -242,6 +242,29 @@ class LeaseRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """A build that runs, or ran, on a lease that is not closed yet."""
+
+    lease: int
+    build: int
+    builder: str
+    began_at: float
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """A part of what a resource cost: what a build had of a lease, or what no build had."""
+
+    resource: int
+    lease: int | None = None  # None: of time in which no lease had it
+    build: int | None = None
+    builder: str | None = None
+    seconds: float | None = None  # for which the build ran
+    cost: float | None = None  # None: nobody knows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRequest:
     """What is written down before a provider hears of a new host."""
 

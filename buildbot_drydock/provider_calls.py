@@ -16,7 +16,7 @@ from typing_extensions import assert_never
 
 from buildbot_drydock import events
 from buildbot_drydock.calls import CallLog
-from buildbot_drydock.costs import lease_cost
+from buildbot_drydock.closing import close_lease
 from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
 from buildbot_drydock.interfaces import HostSpec, Prepares, Provider, ReactorTime, Store, Vacates
 from buildbot_drydock.launches import Launches
@@ -263,9 +263,8 @@ class ProviderCalls:
         provider = self._providers[key.blueprint]
         assert isinstance(provider, Vacates)
         if await self._repeatable(key, provider.vacate(resource, lease)):
-            cost = lease_cost(lease, hourly_share, self._clock.seconds())
-            record = events.LeaseDestroyed(cost=cost)
-            closed = await self._store.move_lease(lease, LeaseEvent.VACATE, record)
+            now = self._clock.seconds()
+            closed = await close_lease(self._store, lease, hourly_share, now)
             if closed is not None:
                 self._lease_changed(closed)
 

@@ -29,7 +29,7 @@ LAYERS = {
         *("metrics.census", "metrics.tally"),
     ),
     "interfaces": ("interfaces",),
-    "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop"),
+    "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop", "closing"),
     "leases": ("leases", "maintenance", "people"),
     "store": ("store",),
     "remote": ("remote",),
@@ -37,6 +37,7 @@ LAYERS = {
     "buildbot": (
         *("config", "workerpool", "service", "crew", "buildbot_hooks", "steps", "operations"),
         *("www", "cli", "latent.worker", "latent.terms", "latent.tenancy", "latent.starting"),
+        "latent.uses",
         "metrics",
     ),
     "names": ("",),
@@ -83,11 +84,12 @@ KNOWN_TO = {
 CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
     *("change_host", "set_faults", "give_notice", "set_price"),
+    *("begin_use", "end_use", "end_uses"),
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
 CHANGE_ROWS = (
     *("executor", "provider_calls", "launches", "leases", "maintenance", "people"),
-    *("store", "testing"),
+    *("closing", "store", "testing"),
 )
 WWW_READS = ("listings", "usage", "journal")
 PROVIDER_VERBS = {"inventory", "vacate"}

@@ -35,6 +35,7 @@ from buildbot_drydock.latent.terms import (
     rendered_labels,
     split_terms,
 )
+from buildbot_drydock.latent.uses import Uses
 from buildbot_drydock.latent.waiting import TookTooLong, uninterrupted, within
 from buildbot_drydock.model import Labels, Lease, Notice, Resource
 from buildbot_drydock.offers import Demand, demand_of
@@ -71,6 +72,7 @@ class DrydockWorker(AbstractLatentWorker):
         self._loss = ""  # why somebody else ended the lease
         self._end = ""  # why the lease is given back, if something went wrong
         self._fault = ""  # why its host could not be used
+        self._uses = Uses()
         super().__init__(name, **arguments)
 
     # --- configuration -----------------------------------------------------------------------
@@ -248,6 +250,10 @@ class DrydockWorker(AbstractLatentWorker):
         Buildbot's latent worker stops ``build_wait_timeout=0`` workers a moment later whatever
         they do by then, and lets the next build begin before that.
         """
+        if self._has_service:
+            ended = self._uses.end(self.service.leases, wfb)
+            if ended is not None:
+                hooks.in_background(self, ended)
         if hooks.forget_lost_builders(self):
             hooks.in_background(self, self.updateWorker())
         if not self.building:
@@ -291,6 +297,19 @@ class DrydockWorker(AbstractLatentWorker):
         return updated
 
     # --- starting ----------------------------------------------------------------------------
+
+    def substantiate(self, wfb: Any, build: Any) -> Deferred[bool]:
+        """Be ready for a build: Buildbot asks for that before each, of a connected worker as well."""
+        substantiated: Deferred[bool] = super().substantiate(wfb, build)
+        return substantiated.addCallback(self._is_used, wfb, build)
+
+    def _is_used(self, ready: bool, wfb: Any, build: Any) -> bool:
+        if ready and self._lease is not None and build is not None:
+            number, builder = hooks.identify_build(build)
+            lease = self._lease.id
+            begun = self._uses.begin(self.service.leases, wfb, lease, number, builder)
+            hooks.in_background(self, begun)
+        return ready
 
     def start_instance(self, build: Any) -> Deferred[bool]:
         self._requests = hooks.request_numbers(build)

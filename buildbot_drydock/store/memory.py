@@ -22,6 +22,7 @@ from buildbot_drydock.lifecycle import (
 from buildbot_drydock.model import (
     LIVING_LEASES,
     BlueprintState,
+    Charge,
     HostState,
     Lease,
     LeaseRequest,
@@ -32,6 +33,7 @@ from buildbot_drydock.model import (
     ResourceRequest,
     ResourceStatus,
     Rows,
+    Use,
 )
 from buildbot_drydock.store.changes import (
     acquired_lease,
@@ -61,12 +63,19 @@ class MemoryStore:
         self._owners: dict[str, str] = {}  # slot lock -> owner
         self._occupants: dict[int, set[int]] = {}  # resource -> leases that hold a slot of it
         self._events: list[Recorded] = []
+        self._uses: dict[int, dict[int, Use]] = {}  # by lease and build
+        self._charges: list[Charge] = []
         self._rows: Rows | None = None  # the last answer, until something changes
 
     @property
     def slot_locks(self) -> dict[str, str]:
         """All slot locks held, with their owners, such as ``lease/12``. For tests."""
         return dict(self._owners)
+
+    @property
+    def charges(self) -> list[Charge]:
+        """All that was charged, oldest first. For tests."""
+        return list(self._charges)
 
     async def rows(self) -> Rows:
         if self._rows is None:
@@ -107,6 +116,7 @@ class MemoryStore:
         *,
         reason: str = "",
         observed: Observed | None = None,
+        charges: Sequence[Charge] = (),
     ) -> Resource | None:
         status = advance(RESOURCE_MOVES, seen.status, event)
         if status is seen.status:
@@ -119,6 +129,7 @@ class MemoryStore:
         row = moved_resource(now, status, self._clock.seconds(), reason=reason, observed=observed)
         if not row.locks:
             self._unlock(now.locks)
+        self._charges += charges
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row
@@ -199,7 +210,13 @@ class MemoryStore:
         )
 
     async def move_lease(
-        self, seen: Lease, event: LeaseEvent, record: Event, *, reason: str = ""
+        self,
+        seen: Lease,
+        event: LeaseEvent,
+        record: Event,
+        *,
+        reason: str = "",
+        charges: Sequence[Charge] = (),
     ) -> Lease | None:
         status = advance(LEASE_MOVES, seen.status, event)
         if status is seen.status:
@@ -210,6 +227,8 @@ class MemoryStore:
         row = moved_lease(now, event, status, self._clock.seconds(), reason=reason)
         if event in (LeaseEvent.RETURN, LeaseEvent.VACATE):
             self._vacate(now, used=event is LeaseEvent.VACATE)
+            self._uses.pop(now.id, None)
+        self._charges += charges
         self._put_lease(row)
         self._remember(
             record, blueprint=self._blueprint_of(now), resource=now.resource, lease=now.id
@@ -231,6 +250,27 @@ class MemoryStore:
             return None
         row = self._resources.get(lease.resource) or self._ended_resources[lease.resource]
         return row.blueprint
+
+    async def begin_use(self, lease: int, build: int, builder: str) -> None:
+        row = self._leases.get(lease)
+        if row is not None and row.status in LIVING_LEASES:
+            use = Use(lease=lease, build=build, builder=builder, began_at=self._clock.seconds())
+            self._uses.setdefault(lease, {}).setdefault(build, use)
+
+    async def end_use(self, lease: int, build: int) -> None:
+        uses = self._uses.get(lease, {})
+        if build in uses and uses[build].ended_at is None:
+            uses[build] = replace(uses[build], ended_at=self._clock.seconds())
+
+    async def end_uses(self, lease: int) -> None:
+        for build in self._uses.get(lease, {}):
+            await self.end_use(lease, build)
+
+    async def uses(self, lease: int) -> Sequence[Use]:
+        return [use for _, use in sorted(self._uses.get(lease, {}).items())]
+
+    async def charged(self, resource: int) -> float:
+        return sum(each.cost or 0.0 for each in self._charges if each.resource == resource)
 
     async def renew(self, leases: Collection[int], *, expires_at: float) -> frozenset[int]:
         now = self._clock.seconds()

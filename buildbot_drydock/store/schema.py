@@ -144,6 +144,40 @@ leases = sa.Table(
     **_OPTIONS,
 )
 
+# A build that runs, or ran, on a lease; gone once the lease is closed.
+uses = sa.Table(
+    "drydock_uses",
+    metadata,
+    sa.Column("lease", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("build", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("builder", _name(MOST_INDEXED), nullable=False),
+    sa.Column("began_at", sa.Double, nullable=False),
+    sa.Column("ended_at", sa.Double),
+    **_OPTIONS,
+)
+
+# What was charged of a resource when a lease on it, or itself, was closed. Rows never change.
+costs = sa.Table(
+    "drydock_costs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("blueprint", _name(MOST_INDEXED), nullable=False),
+    sa.Column("resource", sa.Integer, nullable=False),
+    sa.Column("lease", sa.Integer),
+    sa.Column("build", sa.Integer),
+    sa.Column("builder", _name(MOST_INDEXED)),
+    sa.Column("seconds", sa.Double),
+    sa.Column("cost", sa.Double),
+    sa.Index("drydock_costs_build_id", "build", "id"),
+    sa.Index("drydock_costs_lease_id", "lease", "id"),
+    sa.Index("drydock_costs_resource_id", "resource", "id"),
+    sa.Index("drydock_costs_builder_id", "builder", "id"),
+    sa.Index("drydock_costs_builder_at_id", "builder", "at", "id"),
+    sa.Index("drydock_costs_at_id", "at", "id"),
+    **_OPTIONS,
+)
+
 # Whoever inserts a key holds what it names.
 slot_locks = sa.Table(
     "drydock_slot_locks",

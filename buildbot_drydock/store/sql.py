@@ -32,6 +32,7 @@ from buildbot_drydock.lifecycle import (
 )
 from buildbot_drydock.model import (
     BlueprintState,
+    Charge,
     HostState,
     Lease,
     LeaseRequest,
@@ -56,6 +57,7 @@ from buildbot_drydock.store.changes import (
     priced_resource,
     raised,
 )
+from buildbot_drydock.store.charging import SqlUses, charge, forget_uses
 from buildbot_drydock.store.rows import (
     Reader,
     Values,
@@ -105,7 +107,7 @@ _BLUEPRINT_TEXTS = ("mode_reason", "mode_author", "last_error")
 _HOST_TEXTS = ("mode_reason", "mode_author")
 
 
-class SqlStore:
+class SqlStore(SqlUses):
     """The Drydock tables behind *pool*, which ``migrations.upgrade`` must have made before."""
 
     def __init__(self, pool: transactions.Pool, clock: Clock) -> None:
@@ -156,6 +158,7 @@ class SqlStore:
         *,
         reason: str = "",
         observed: Observed | None = None,
+        charges: Sequence[Charge] = (),
     ) -> Resource | None:
         status = advance(RESOURCE_MOVES, seen.status, event)
         if status is seen.status:
@@ -172,6 +175,7 @@ class SqlStore:
                 return None
             if status is ResourceStatus.DESTROYED:
                 unlock(connection, seen.locks)
+            charge(connection, charges, now)
             write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
             return self._find_resource(connection, seen.id)
 
@@ -270,7 +274,13 @@ class SqlStore:
         return [row if succeeds else None for row, succeeds in zip(wanted, won, strict=True)]
 
     async def move_lease(
-        self, seen: Lease, event: LeaseEvent, record: Event, *, reason: str = ""
+        self,
+        seen: Lease,
+        event: LeaseEvent,
+        record: Event,
+        *,
+        reason: str = "",
+        charges: Sequence[Charge] = (),
     ) -> Lease | None:
         status = advance(LEASE_MOVES, seen.status, event)
         if status is seen.status:
@@ -290,6 +300,8 @@ class SqlStore:
                 return None
             if event in (LeaseEvent.RETURN, LeaseEvent.VACATE):
                 unlock(connection, seen.locks)
+                forget_uses(connection, seen.id)
+            charge(connection, charges, now)
             record_of_lease(connection, record, now, seen)
             return row
 

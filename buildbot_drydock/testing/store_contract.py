@@ -27,7 +27,7 @@ from buildbot_drydock.model import (
     ResourceRequest,
     ResourceStatus,
 )
-from buildbot_drydock.testing.money_contract import MoneyContract
+from buildbot_drydock.testing.charging_contract import ChargingContract
 from buildbot_drydock.testing.store_case import (
     BROKEN,
     NOON,
@@ -40,7 +40,7 @@ from buildbot_drydock.testing.store_case import (
 )
 
 
-class StoreContract(MoneyContract):
+class StoreContract(ChargingContract):
     """Subclass it with ``make_store``, together with ``twisted.trial.unittest.TestCase``."""
 
     # --- resources ---------------------------------------------------------------------------
