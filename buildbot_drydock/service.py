@@ -44,10 +44,12 @@ from buildbot_drydock.offers import Offers
 from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.queries import Condition
 from buildbot_drydock.store.counting import CountedPool
 from buildbot_drydock.store.journal import Journal
 from buildbot_drydock.store.listings import Listings
 from buildbot_drydock.store.migrations import upgrade
+from buildbot_drydock.store.spending import read_spending
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
 from buildbot_drydock.store.usage import Usage, read_usage
@@ -368,6 +370,9 @@ class DrydockService(BuildbotService):
 
     async def usage(self) -> Usage:
         return await read_usage(self._pool)
+
+    async def spending(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+        return await read_spending(self._pool, conditions)
 
     def is_own(self, master: int | None) -> bool:
         """Tell whether it is for this master to tell of something: it is its own, or nobody's."""

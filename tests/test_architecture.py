@@ -91,7 +91,7 @@ CHANGE_ROWS = (
     *("executor", "provider_calls", "launches", "leases", "maintenance", "people"),
     *("closing", "store", "testing"),
 )
-WWW_READS = ("listings", "usage", "journal")
+WWW_READS = ("listings", "usage", "journal", "spending")
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
 CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")

@@ -20,6 +20,9 @@ from buildbot_drydock.metrics import tally
 from buildbot_drydock.metrics.census import Census, Pair
 from buildbot_drydock.metrics.tally import BLUEPRINT
 
+MOST_BUILDERS: Final = 500  # with series of their own, in the life of a master
+OTHER_BUILDERS: Final = "(others)"
+
 # Seconds. A build host takes from one second, for a process, to many minutes.
 _LONG: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 _SHORT: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -120,7 +123,13 @@ class Metrics:
                 "What destroyed resources have cost from their request to their end, in the "
                 "provider's currency.",
             ),
+            tally.CHARGES: self._counter(
+                tally.CHARGES,
+                "What builds are charged of leases that were closed, in the provider's currency; "
+                "without a builder what no build is charged with.",
+            ),
         }
+        self._builders: set[str] = set()  # that have series
         self.planning = self._timer("drydock_planning_seconds", "One plan, in its thread if any.")
         self.turns = self._timer("drydock_turn_seconds", "One turn: to observe, plan and execute.")
         self.failed_turns = Counter(
@@ -147,6 +156,11 @@ class Metrics:
 
     def count(self, row: tally.Row) -> None:
         """Count a recorded event."""
+        for builder, amount in tally.charges_of(row).items():
+            # A price that fell can leave less than nothing, which no counter takes.
+            if amount > 0:
+                series = (self._label_of(builder), row["blueprint"] or "")
+                _child(self._of_events[tally.CHARGES], series).inc(amount)  # type: ignore[union-attr]
         sample = tally.sample_of(row)
         if sample is None:
             return
@@ -156,6 +170,14 @@ class Metrics:
             metric.observe(sample.amount)
         else:
             metric.inc(sample.amount)
+
+    def _label_of(self, builder: str) -> str:
+        """Return a builder's name; that of all others, if so many have series that it is enough."""
+        if builder and builder not in self._builders:
+            if len(self._builders) >= MOST_BUILDERS:
+                return OTHER_BUILDERS
+            self._builders.add(builder)
+        return builder
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return all metrics in a format that *accept* names, and its content type.

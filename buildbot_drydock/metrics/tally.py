@@ -20,9 +20,10 @@ FAILURES: Final = "drydock_failures"
 INTERRUPTIONS: Final = "drydock_interruptions"
 STRAYS: Final = "drydock_strays"
 COSTS: Final = "drydock_cost"
+CHARGES: Final = "drydock_builder_cost"
 
 # The labels of each. Nobody knows of a request yet which blueprint will serve it.
-BLUEPRINT, KIND = "blueprint", "kind"
+BLUEPRINT, KIND, BUILDER = "blueprint", "kind", "builder"
 LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     LAUNCHES: (BLUEPRINT,),
     BOOTS: (BLUEPRINT,),
@@ -33,7 +34,9 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     INTERRUPTIONS: (BLUEPRINT,),
     STRAYS: (BLUEPRINT,),
     COSTS: (BLUEPRINT,),
+    CHARGES: (BUILDER, BLUEPRINT),
 }
+NOBODY: Final = ""  # the builder of what no build is charged with
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     events.ResourceTrusted.kind: "the end of faults, each of which was counted",
     events.ResourcePriced.kind: "the hourly cost shows it",
     events.LeaseRenewed.kind: "a person's action, which changes nothing but a time",
-    events.LeaseDestroyed.kind: "its end was counted; its cost is part of its resource's",
+    events.LeaseDestroyed.kind: "its end was counted; its cost is added to that of builders",
     events.LaunchesRecovered.kind: "the end of failures, each of which was counted",
     events.ModeChanged.kind: "a person's action",
     events.HostModeChanged.kind: "a person's action",
@@ -116,12 +119,29 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
 }
 
 
+def charges_of(row: Row) -> dict[str, float]:
+    """Return by builder what an event says is charged; for what no build is, by ``NOBODY``."""
+    data = row["data"]
+    if row["kind"] == events.ResourceDestroyed.kind:
+        rest = data.get("unattributed")
+        return {} if rest is None else {NOBODY: rest}
+    if row["kind"] != events.LeaseDestroyed.kind or data.get("cost") is None:
+        return {}
+    builds = data.get("builds")
+    if not builds:
+        return {NOBODY: data["cost"]}
+    found: dict[str, float] = {}
+    for build in builds:
+        found[build["builder"]] = found.get(build["builder"], 0.0) + (build["cost"] or 0.0)
+    return found
+
+
 FAILURE_KINDS: Final = tuple(kind for kind, rule in COUNTED.items() if rule is _failure)
 
 
 def labels_of(metric: str, blueprint: str | None, kind: str) -> tuple[str, ...]:
     """Return the values of a metric's labels for an event of that blueprint and kind."""
-    values = {BLUEPRINT: blueprint or "", KIND: kind}
+    values = {BLUEPRINT: blueprint or "", KIND: kind, BUILDER: NOBODY}
     return tuple(values[name] for name in LABELS[metric])
 
 

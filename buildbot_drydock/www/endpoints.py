@@ -69,7 +69,7 @@ class DrydockEndpoint(base.Endpoint):
         raise NotImplementedError
 
 
-class _Rows(DrydockEndpoint):
+class DrydockRowsEndpoint(DrydockEndpoint):
     """A collection of rows in the database."""
 
     kind = base.EndpointKind.COLLECTION
@@ -78,7 +78,7 @@ class _Rows(DrydockEndpoint):
     needed: ClassVar[Sequence[str]] = ()  # for what is worked out
 
     async def read(self, asked: ResultSpec, path: dict[str, Any]) -> base.ListResult:
-        service, more = self.service, self.conditions(path)
+        service, more = self.service, await self.narrowed(path)
         query, cut = query_of(asked, self.kinds, more)
         own = replace(query, fields=fields_to_read(query, self.listing.kinds, self.needed))
         try:
@@ -92,8 +92,12 @@ class _Rows(DrydockEndpoint):
         """Nothing is done to a part of a collection, which would be of rules of its own."""
         return {} if path else self.actions
 
+    async def narrowed(self, path: Mapping[str, Any]) -> list[Condition]:
+        """Return what the path says of the rows wanted; others may have to be asked for that."""
+        return self.conditions(path)
+
     def conditions(self, path: Mapping[str, Any]) -> list[Condition]:
-        """Return what the path says of the rows wanted."""
+        """Return what the path itself says of the rows wanted."""
         return [Condition(name, "eq", (value,)) for name, value in path.items()]
 
     def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
@@ -110,7 +114,7 @@ class _One(DrydockEndpoint):
         return await self.shown(self.service, key)
 
 
-class _Row(_One):
+class DrydockRowEndpoint(_One):
     """One row in the database."""
 
     listing: ClassVar[Listing]
@@ -157,7 +161,7 @@ class _OfLeases:
         return overview.leases(service, rows)
 
 
-class DrydockLeasesEndpoint(_OfLeases, _Rows):
+class DrydockLeasesEndpoint(_OfLeases, DrydockRowsEndpoint):
     pathPatterns = [
         "/drydock_leases",
         "/drydock_blueprints/i:blueprint/drydock_leases",
@@ -182,7 +186,7 @@ class DrydockLeasesEndpoint(_OfLeases, _Rows):
         return row
 
 
-class DrydockLeaseEndpoint(_OfLeases, _Row):
+class DrydockLeaseEndpoint(_OfLeases, DrydockRowEndpoint):
     pathPatterns = ["/drydock_leases/n:leaseid"]
     actions = actions.ON_LEASE
 
@@ -209,7 +213,7 @@ class _OfResources:
         return overview.resources(service, rows)
 
 
-class DrydockResourcesEndpoint(_OfResources, _Rows):
+class DrydockResourcesEndpoint(_OfResources, DrydockRowsEndpoint):
     pathPatterns = [
         "/drydock_resources",
         "/drydock_blueprints/i:blueprint/drydock_resources",
@@ -220,7 +224,7 @@ class DrydockResourcesEndpoint(_OfResources, _Rows):
     needed = ("status", "since", "created_at", "hourly_price")
 
 
-class DrydockResourceEndpoint(_OfResources, _Row):
+class DrydockResourceEndpoint(_OfResources, DrydockRowEndpoint):
     pathPatterns = ["/drydock_resources/n:resourceid"]
     actions = actions.ON_RESOURCE
 
@@ -246,7 +250,7 @@ class _OfEvents:
         return overview.events(rows)
 
 
-class DrydockEventsEndpoint(_OfEvents, _Rows):
+class DrydockEventsEndpoint(_OfEvents, DrydockRowsEndpoint):
     pathPatterns = [
         "/drydock_events",
         "/drydock_blueprints/i:blueprint/drydock_events",
@@ -258,7 +262,7 @@ class DrydockEventsEndpoint(_OfEvents, _Rows):
     needed = ("kind", "actor", "data")
 
 
-class DrydockEventEndpoint(_OfEvents, _Row):
+class DrydockEventEndpoint(_OfEvents, DrydockRowEndpoint):
     pathPatterns = ["/drydock_events/n:eventid"]
 
 

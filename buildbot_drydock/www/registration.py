@@ -8,11 +8,12 @@ from typing import Any
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.www.asking import check_arguments
 from buildbot_drydock.www.endpoints import RESOURCE_TYPES
+from buildbot_drydock.www.spending import SPENDING_TYPES
 
 
 def register(master: Any) -> None:
     """Register all types; nothing if they are. They stay until the master ends."""
-    if hooks.register_types(master, RESOURCE_TYPES):
+    if hooks.register_types(master, (*RESOURCE_TYPES, *SPENDING_TYPES)):
         hooks.check_queries(master, check_arguments)
 
 
