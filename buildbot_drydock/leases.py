@@ -176,11 +176,11 @@ class Leases:
                 return
             resource = await self._store.resource(number)
 
-    async def begin_use(self, number: int, build: int, builder: str) -> None:
+    async def build_begins(self, number: int, build: int, builder: str) -> None:
         """Write down that a build begins to run on a lease, which is charged to it later."""
         await self._store.begin_use(number, build, builder)
 
-    async def end_use(self, number: int, build: int) -> None:
+    async def build_ends(self, number: int, build: int) -> None:
         """Write down that it has ended."""
         await self._store.end_use(number, build)
 

@@ -29,12 +29,12 @@ class Uses:
         self, leases: Leases, place: Any, lease: int, build: int, builder: str
     ) -> Deferred[Any]:
         self._running[place] = (lease, build)
-        return self._write(leases.begin_use(lease, build, builder))
+        return self._write(leases.build_begins(lease, build, builder))
 
     def end(self, leases: Leases, place: Any) -> Deferred[Any] | None:
         """Write down that what ran there has ended, if anything did."""
         running = self._running.pop(place, None)
-        return None if running is None else self._write(leases.end_use(*running))
+        return None if running is None else self._write(leases.build_ends(*running))
 
     def _write(self, work: Coroutine[Any, Any, None]) -> Deferred[Any]:
         writing: Deferred[Any] = self._in_order.run(Deferred.fromCoroutine, work)

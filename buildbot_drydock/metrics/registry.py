@@ -159,7 +159,7 @@ class Metrics:
         for builder, amount in tally.charges_of(row).items():
             # A price that fell can leave less than nothing, which no counter takes.
             if amount > 0:
-                series = (self._label_of(builder), row["blueprint"] or "")
+                series = (row["blueprint"] or "", self._label_of(builder))
                 _child(self._of_events[tally.CHARGES], series).inc(amount)  # type: ignore[union-attr]
         sample = tally.sample_of(row)
         if sample is None:

@@ -34,7 +34,7 @@ LABELS: Final[Mapping[str, tuple[str, ...]]] = {
     INTERRUPTIONS: (BLUEPRINT,),
     STRAYS: (BLUEPRINT,),
     COSTS: (BLUEPRINT,),
-    CHARGES: (BUILDER, BLUEPRINT),
+    CHARGES: (BLUEPRINT, BUILDER),
 }
 NOBODY: Final = ""  # the builder of what no build is charged with
 

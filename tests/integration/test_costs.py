@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
+from buildbot.interfaces import LatentWorkerCannotSubstantiate
 from buildbot.process.results import SUCCESS
 
 from buildbot_drydock.events import LeaseDestroyed, LeaseReleased, ResourceDestroyed
@@ -39,7 +40,7 @@ class ChargingTests(Case):
         await self.request_build()
         await self.advance(90)
         await self.finish(SUCCESS)
-        self.assertEqual(await self.charged(), [], "the worker waits for its next build")
+        self.assertEqual(list(await self.charged()), [], "the worker waits for its next build")
         await self.advance(2000)
         first, second, rest = await self.charged()
         self.assertEqual((first["buildid"], second["buildid"]), (1, 2))
@@ -60,6 +61,7 @@ class ChargingTests(Case):
         await self.start()
         await self.request_build()
         await self.advance(100)
+        self.flushLoggedErrors(LatentWorkerCannotSubstantiate)
         charged = [each for each in await self.charged() if each["buildid"] is not None]
         self.assertEqual(charged[0]["buildid"], 1)
         self.assertEqual(charged[0]["seconds"], 0)

@@ -33,6 +33,8 @@ PATHS = st.sampled_from(
         *("drydock_events", "drydock_events/1", "drydock_blueprints", "drydock_blueprints/linux"),
         *("drydock_hosts", "drydock_hosts/build1", "drydock_leases/1/drydock_events"),
         *("drydock_blueprints/linux/drydock_leases", "builds/1/drydock_leases"),
+        *("drydock_costs", "drydock_costs/1", "drydock_spending", "builders/1/drydock_spending"),
+        *("builds/1/drydock_costs", "drydock_leases/1/drydock_costs"),
     ]
 )
 

@@ -80,7 +80,8 @@ class TestMoney(ExecutorTestCase):
         ended = self.settled(self.resource(), ResourceEvent.BREAK)
         self.settled(ended, ResourceEvent.GONE)
         self.assertEqual(
-            self.recorded(events.ResourceDestroyed), [events.ResourceDestroyed(cost=1.0)]
+            self.recorded(events.ResourceDestroyed),
+            [events.ResourceDestroyed(cost=1.0, unattributed=1.0)],
         )
 
     def test_a_lease_is_told_in_the_end_what_it_cost(self) -> None:

@@ -17,7 +17,7 @@ from buildbot_drydock import events
 from buildbot_drydock.metrics import tally
 from buildbot_drydock.metrics.census import Census, take_census
 from buildbot_drydock.metrics.holds import BEAT_SECONDS, INTERVAL_SECONDS, Holds
-from buildbot_drydock.metrics.registry import Metrics
+from buildbot_drydock.metrics.registry import MOST_BUILDERS, OTHER_BUILDERS, Metrics
 from buildbot_drydock.metrics.tally import COUNTED, FAILURE_KINDS, NOT_COUNTED, Sample, sample_of
 from buildbot_drydock.model import LeaseStatus, Notice, ResourceStatus
 from buildbot_drydock.reasons import BackingOff, Booting, DoesNotFit
@@ -93,6 +93,37 @@ class TallyTests(SynchronousTestCase):
         notice = events.ResourceGivenNotice.of(Notice(reason="spot"), NOW)
         self.assertEqual(sample_of(row(notice)), Sample(tally.INTERRUPTIONS))
         self.assertIsNone(sample_of(row(notice, lease=3)))
+
+    def test_what_builders_cost_adds_up_to_what_resources_cost(self) -> None:
+        metrics = Metrics(Clock())
+        builds = [
+            {"builder": "tests", "build": 7, "seconds": 1.0, "cost": 2.0},
+            {"builder": "docs", "build": 8, "seconds": 1.0, "cost": 1.0},
+            {"builder": "tests", "build": 9, "seconds": 1.0, "cost": 0.5},
+        ]
+        metrics.count(row(events.LeaseDestroyed(cost=3.5, builds=builds)))
+        metrics.count(row(events.LeaseDestroyed(cost=4.0)))
+        metrics.count(row(events.LeaseDestroyed()))
+        metrics.count(row(events.ResourceDestroyed(cost=10.0, unattributed=2.5)))
+        metrics.count(row(events.ResourceDestroyed(cost=0.0, unattributed=-1.0)))
+        found = samples(metrics)
+        of = {
+            name: found["drydock_builder_cost_total", "linux", name]
+            for name in ("tests", "docs", "")
+        }
+        self.assertEqual(of, {"tests": 2.5, "docs": 1.0, "": 6.5})
+        self.assertEqual(sum(of.values()), found["drydock_cost_total", "linux"])
+
+    def test_there_are_never_more_than_so_many_builders(self) -> None:
+        metrics = Metrics(Clock())
+        for number in range(MOST_BUILDERS + 3):
+            build = {"builder": f"b{number}", "build": 1, "seconds": 1.0, "cost": 1.0}
+            for _ in range(2):
+                metrics.count(row(events.LeaseDestroyed(cost=1.0, builds=[build])))
+        found = samples(metrics)
+        named = [key for key in found if key[0] == "drydock_builder_cost_total"]
+        self.assertEqual(len(named), MOST_BUILDERS + 1)
+        self.assertEqual(found["drydock_builder_cost_total", "linux", OTHER_BUILDERS], 6)
 
     def test_failures_are_told_apart_by_their_kind(self) -> None:
         metrics = Metrics(Clock())
