@@ -10,7 +10,14 @@ from buildbot.data import base
 from buildbot.data.exceptions import InvalidPathError, InvalidQueryParameter
 from buildbot.data.resultspec import ResultSpec
 
-from buildbot_drydock.queries import Condition, QueryProblem, select
+from buildbot_drydock.queries import (
+    MOST_INTEGER,
+    Condition,
+    Query,
+    QueryProblem,
+    check,
+    select,
+)
 from buildbot_drydock.store.spending import (
     COSTS,
     SPENDING_KINDS,
@@ -43,9 +50,11 @@ async def _conditions(master: Any, path: Mapping[str, Any]) -> list[Condition]:
     """Return what a path says of the costs wanted. Raises ``InvalidPathError``."""
     if "builderid" not in path:
         return [Condition(name, "eq", (value,)) for name, value in path.items()]
-    builder = await master.data.get(("builders", path["builderid"]))
+    number = path["builderid"]
+    known = 0 < number <= MOST_INTEGER  # what no database holds is not asked for
+    builder = await master.data.get(("builders", number)) if known else None
     if builder is None:
-        raise InvalidPathError(f"there is no builder {path['builderid']}")
+        raise InvalidPathError("there is no such builder")
     return [builder_condition(builder["name"])]
 
 
@@ -96,7 +105,9 @@ class DrydockSpendingEndpoint(DrydockEndpoint):
         query, _ = query_of(asked, SPENDING_KINDS)
         try:
             costs_of, sums_of = read_by_index(query.conditions)
-            costs_of += await _conditions(self.master, path)
+            narrowed = await _conditions(self.master, path)
+            check(Query(conditions=tuple(narrowed)), COSTS.kinds)
+            costs_of += narrowed
             rows = await service.spending(costs_of)
             page = select(rows, replace(query, conditions=tuple(sums_of)), SPENDING_KINDS)
         except QueryProblem as problem:

@@ -140,8 +140,10 @@ class SpendingTests(WebTestCase):
         for path, code, words in (
             ("drydock_spending?at=5", 400, "give at__ge and at__lt"),
             ("drydock_spending?colour=5", 400, "no such parameter"),
-            ("builders/99/drydock_spending", 404, "no builder 99"),
-            ("builders/99/drydock_costs", 404, "no builder 99"),
+            ("builders/99/drydock_spending", 404, "no such builder"),
+            ("builders/99/drydock_costs", 404, "no such builder"),
+            (f"builders/{10**30}/drydock_spending", 404, "no such builder"),
+            (f"builds/{10**30}/drydock_spending", 400, "out of range"),
         ):
             found, answer = await self.anyone.ask(path)
             self.assertEqual(found, code, answer)
