@@ -31,7 +31,7 @@ from fuzz_requests import Request, Requests
 ROOT = Path(__file__).resolve().parents[1]
 HOST, PORT = "127.0.0.1", 8012
 ROUND = 40  # requests of each kind of visitor, before the tables are looked at
-TABLES = ("blueprints", "hosts", "resources", "leases", "slot_locks", "events")
+TABLES = ("blueprints", "hosts", "resources", "leases", "slot_locks", "events", "uses", "costs")
 
 
 class Visitor:
