@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from buildbot_drydock import events
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
-from buildbot_drydock.model import Charge, Use
+from buildbot_drydock.model import Charge, Lease, Use
 from buildbot_drydock.testing.money_contract import MoneyContract
 from buildbot_drydock.testing.store_case import (
     NOON,
@@ -15,10 +15,21 @@ from buildbot_drydock.testing.store_case import (
     VACATED,
 )
 
-CHARGES = (
-    Charge(resource=1, lease=1, build=7, builder="tests", seconds=20.0, cost=0.25),
-    Charge(resource=1, lease=1, build=8, builder="docs", seconds=10.0, cost=0.5),
-)
+
+def charges(lease: Lease) -> list[Charge]:
+    """Charge two builds with a lease, 0.75 in all."""
+    assert lease.resource is not None
+    return [
+        Charge(
+            resource=lease.resource,
+            lease=lease.id,
+            build=build,
+            builder=builder,
+            seconds=20.0,
+            cost=cost,
+        )
+        for build, builder, cost in ((7, "tests", 0.25), (8, "docs", 0.5))
+    ]
 
 
 class ChargingContract(MoneyContract):
@@ -85,7 +96,7 @@ class ChargingContract(MoneyContract):
         assert released is not None
         unknown = Charge(resource=resource.id, lease=lease.id)
         await self.store.move_lease(
-            released, LeaseEvent.VACATE, VACATED, charges=[*CHARGES, unknown]
+            released, LeaseEvent.VACATE, VACATED, charges=[*charges(lease), unknown]
         )
         self.assertEqual(await self.other.charged(resource.id), 0.75)
         self.assertEqual(await self.store.charged(resource.id + 1), 0.0)
@@ -101,14 +112,16 @@ class ChargingContract(MoneyContract):
         released = await self.store.move_lease(lease, LeaseEvent.RELEASE, RELEASED)
         assert released is not None
         for _ in range(2):
-            await self.other.move_lease(released, LeaseEvent.VACATE, VACATED, charges=CHARGES)
+            await self.other.move_lease(
+                released, LeaseEvent.VACATE, VACATED, charges=charges(lease)
+            )
         self.assertEqual(await self.store.charged(resource.id), 0.75)
         stale = resource
         broken = await self.store.resource(resource.id)
         assert broken is not None
         await self.moved(broken, (ResourceEvent.BREAK, RESOURCE_BROKEN))
         record = events.ResourceBroken(reason="late")
-        await self.store.move_resource(stale, ResourceEvent.BREAK, record, charges=CHARGES)
+        await self.store.move_resource(stale, ResourceEvent.BREAK, record, charges=charges(lease))
         self.assertEqual(await self.store.charged(resource.id), 0.75)
 
     async def test_a_builder_may_have_a_name_of_any_length(self) -> None:
