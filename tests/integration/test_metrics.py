@@ -215,7 +215,7 @@ class PageTests(MetricsTestCase):
         code, _ = await self.scrape()
         self.assertEqual((code, "configuration" in self.content), (404, True))
 
-    async def test_nothing_but_counts_and_names_of_blueprints_is_told(self) -> None:
+    async def test_nothing_but_counts_and_names_of_blueprints_and_builders_is_told(self) -> None:
         await self.start()
         number = await self.active_lease(await self.visitor(ANA))
         await self.become("drydock_wait_seconds_count", "linux")
@@ -230,7 +230,7 @@ class PageTests(MetricsTestCase):
             for sample in family.samples
             for name in sample.labels
         }
-        self.assertEqual(labels, {"blueprint", "status", "kind", "le"})
+        self.assertEqual(labels, {"blueprint", "builder", "status", "kind", "le"})
 
     async def test_the_registry_of_the_process_is_left_alone(self) -> None:
         await self.start()
