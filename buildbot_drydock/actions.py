@@ -91,6 +91,16 @@ class AcquireLease:
     resource: Resource
     slot: int
     activate: bool
+    authorized_by: str = ""  # what lets it use the blueprint, where that is not for everybody
+
+
+@dataclass(frozen=True, slots=True)
+class RequestApproval:
+    """Ask the administrators, once, whether a subject may use a blueprint."""
+
+    blueprint: str
+    subject: str
+    lease: int  # the one that needs it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +158,7 @@ Action = (
     | DestroyHost
     | DestroyStray
     | AcquireLease
+    | RequestApproval
     | PrepareLease
     | ReturnLease
     | BreakLease

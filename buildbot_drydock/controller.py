@@ -51,15 +51,14 @@ class Controller:
     async def observe(self) -> World:
         """Take the last inventories first, then read the rows, so that no row can be missing."""
         inventories = self._calls.inventories()
-        rows = await self._store.rows()
+        rows, blueprints = await self._rows_and_blueprints()
         self._observed(rows)
         self._calls.forget_all_but(rows.resources, rows.leases)
-        now = self._clock.seconds()
         return World(
-            now=now,
+            now=self._clock.seconds(),
             blueprints=tuple(
                 replace(b, state=rows.blueprints.get(b.name, BlueprintState(name=b.name)))
-                for b in self._blueprints(now)
+                for b in blueprints
             ),
             hosts=rows.hosts,
             resources=rows.resources,
@@ -67,7 +66,25 @@ class Controller:
             inventories=inventories,
             calls=self._calls.snapshot(),
             master=self._master,
+            authorizations=rows.authorizations,
         )
+
+    async def _rows_and_blueprints(self) -> tuple[Rows, Sequence[Blueprint]]:
+        """Read what was decided of the blueprints that need approval as well, and of no others.
+
+        Which these are is what it was in the last turn, as a rule; after a reconfig, rows are read
+        once more.
+        """
+        known = _approved(self.world.blueprints)
+        while True:
+            rows = await (
+                self._store.rows(authorizations_of=sorted(known)) if known else self._store.rows()
+            )
+            blueprints = self._blueprints(self._clock.seconds())
+            wanted = _approved(blueprints)
+            if wanted <= known:
+                return rows, blueprints
+            known = wanted
 
     async def turn(self) -> bool:
         """Do everything that can be done now; tell whether another turn is due at once."""
@@ -77,3 +94,7 @@ class Controller:
         self.world = await self.observe()
         self.plan = await self._planner(self.world)
         return await self._executor.run(self.plan.actions, self.world.blueprints)
+
+
+def _approved(blueprints: Sequence[Blueprint]) -> frozenset[str]:
+    return frozenset(each.name for each in blueprints if each.needs_approval)

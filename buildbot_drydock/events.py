@@ -6,28 +6,15 @@ lease it is about. Log, web page and command line print the same sentence.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
+from buildbot_drydock.access_events import AuthorizationDecided as AuthorizationDecided
+from buildbot_drydock.access_events import AuthorizationRequested as AuthorizationRequested
 from buildbot_drydock.costs import money
+from buildbot_drydock.event_base import DRYDOCK as DRYDOCK
+from buildbot_drydock.event_base import Event as Event
 from buildbot_drydock.model import Notice
-
-DRYDOCK = "drydock"  # the actor of what nobody in particular did
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    kind: ClassVar[str]
-    actor: str = DRYDOCK
-
-    def sentence(self) -> str:
-        raise NotImplementedError
-
-    def data(self) -> dict[str, Any]:
-        """Return all fields but the actor, as JSON-able values."""
-        values = asdict(self)
-        del values["actor"]
-        return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -425,6 +412,8 @@ KINDS: dict[str, type[Event]] = {
         HostWarned,
         HostListBroken,
         HostListRead,
+        AuthorizationRequested,
+        AuthorizationDecided,
     )
 }
 

@@ -28,6 +28,7 @@ from buildbot_drydock.actions import (
     ListHosts,
     PrepareLease,
     ReleaseLease,
+    RequestApproval,
     ReturnLease,
     SetPrice,
     SettleResource,
@@ -63,8 +64,10 @@ class Executor:
         self._clock = clock
         self._new_token = new_token
         self._lease_changed = lease_changed
-        # The states of blueprints whose money is limited, as of this plan and its own launches.
+        # The states of blueprints whose money is limited, or whose use has to be approved, as of
+        # this plan and its own launches.
         self._budgets: dict[str, BlueprintState] = {}
+        self._approved: dict[str, BlueprintState] = {}
 
     async def run(self, actions: Sequence[Action], blueprints: Sequence[Blueprint]) -> bool:
         """Carry out a plan; tell whether rows changed, or were found changed by somebody else.
@@ -75,6 +78,7 @@ class Executor:
         self._budgets = {
             each.name: each.state for each in blueprints if each.max_hourly_cost is not None
         }
+        self._approved = {each.name: each.state for each in blueprints if each.needs_approval}
         moved = False
         for batch, group in groupby(actions, key=lambda a: isinstance(a, AcquireLease)):
             if batch:
@@ -99,6 +103,10 @@ class Executor:
                 self._calls.prepare(lease, resource)
             case VacateLease(lease, resource, share):
                 self._calls.vacate(lease, resource, share)
+            case RequestApproval(blueprint, subject, number):
+                asked = events.AuthorizationRequested(subject=subject)
+                await self._store.request_authorization(blueprint, subject, asked, lease=number)
+                return True
             case _:
                 await self._change_rows(action)
                 return True
@@ -167,7 +175,10 @@ class Executor:
         if resource is None:
             return
         if within is not None:
-            self._budgets[action.blueprint] = replace(within, version=within.version + 1)
+            raised = replace(within, version=within.version + 1)
+            self._budgets[action.blueprint] = raised
+            if action.blueprint in self._approved:
+                self._approved[action.blueprint] = raised
         self._calls.create(resource)
 
     async def _settle(self, action: SettleResource) -> None:
@@ -222,6 +233,8 @@ class Executor:
                     waited=now - action.lease.requested_at,
                     active=action.activate,
                 ),
+                authorized_by=action.authorized_by,
+                within=self._approved.get(action.resource.blueprint),
             )
             for action in actions
         ]

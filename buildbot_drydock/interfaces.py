@@ -13,6 +13,8 @@ from typing import Any, Protocol, runtime_checkable
 from buildbot_drydock.events import Event
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (
+    Authorization,
+    AuthorizationStatus,
     BlueprintState,
     Charge,
     HostState,
@@ -224,6 +226,8 @@ class Claim:
     slot: int
     activate: bool
     record: Event
+    authorized_by: str = ""
+    within: BlueprintState | None = None  # where use has to be approved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,8 +251,11 @@ class Store(Protocol):
     it forbids raises ``IllegalMove``. A change and the event that records it are one transaction.
     """
 
-    async def rows(self) -> Rows:
-        """Return all rows that are not destroyed, read in one transaction, ordered by id."""
+    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
+        """Return all rows that are not destroyed, read in one transaction, ordered by id.
+
+        Of authorizations, only those of the blueprints named.
+        """
         ...
 
     async def add_resource(
@@ -311,6 +318,9 @@ class Store(Protocol):
         A claim succeeds if its lease is as seen, its resource is active and as seen but for other
         claims of the same call, and the slot is free. Then the lease is acquired (or active), the
         slot locked, and the resource has one use more.
+
+        With ``within``, only if that blueprint's state is as seen, which each decision about an
+        authorization gives a new version: so no lease begins on an approval that was withdrawn.
         """
         ...
 
@@ -379,6 +389,27 @@ class Store(Protocol):
 
         The living resource that is this host gets a new version, so that a claim made before the
         change does not succeed after it.
+        """
+        ...
+
+    async def request_authorization(
+        self, blueprint: str, subject: str, record: Event, *, lease: int | None = None
+    ) -> Authorization | None:
+        """Note that a subject needs approval; ``None`` if that, or a decision, is noted already."""
+        ...
+
+    async def decide_authorization(
+        self,
+        seen: Authorization,
+        status: AuthorizationStatus,
+        record: Event,
+        *,
+        author: str,
+        reason: str = "",
+    ) -> Authorization | None:
+        """Write down what was decided about a subject; the blueprint's state gets a new version.
+
+        Version 0 is that of an authorization without a row yet.
         """
         ...
 

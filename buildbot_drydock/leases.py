@@ -84,8 +84,9 @@ class Leases:
         attributes: Mapping[str, str] | None = None,
         authorized_by: str = "",
         until: float | None = None,
+        subjects: Sequence[str] = (),
     ) -> Lease:
-        """Ask for a lease; it is renewed from now on."""
+        """Ask for a lease, in the name of *subjects*; it is renewed from now on."""
         requires = dict(requires or {})
         request = LeaseRequest(
             owner=owner,
@@ -99,6 +100,7 @@ class Leases:
             authorized_by=authorized_by,
             expires_at=self._expiry(),
             until=until,
+            subjects=tuple(subjects),
         )
         record = events.LeaseRequested(actor=owner, owner=owner, requires=requires)
         lease = await self._store.request_lease(request, record)

@@ -56,6 +56,14 @@ class Health(Enum):
     FAILING = "failing"
 
 
+class AuthorizationStatus(Enum):
+    """What was decided about a subject's use of a blueprint."""
+
+    REQUESTED = "requested"  # nothing yet
+    APPROVED = "approved"
+    DECLINED = "declined"
+
+
 class Placement(Enum):
     PACK = "pack"  # fill the fullest resource first, so that others become idle
     SPREAD = "spread"  # use the emptiest resource first
@@ -96,6 +104,26 @@ class HostState:
     def disabled_at(self, now: float) -> bool:
         expired = self.mode_until is not None and self.mode_until <= now
         return self.mode is Mode.DISABLED and not expired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorization:
+    """Whether a subject may use a blueprint that needs approval: asked for once, then decided."""
+
+    id: int = 0
+    blueprint: str
+    subject: str  # such as ``builder/tests``, ``project/linux`` or ``person/ana``
+    status: AuthorizationStatus = AuthorizationStatus.REQUESTED
+    version: int = 0
+    requested_at: float = 0.0
+    lease: int | None = None  # the one that needed it first; None if it was decided beforehand
+    author: str = ""  # who decided last
+    decided_at: float | None = None
+    reason: str = ""  # and why
+
+
+# What is known of a blueprint and a subject, by their names.
+Authorizations: TypeAlias = Mapping[tuple[str, str], Authorization]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +177,9 @@ class Blueprint:
     vacates: bool = False  # its provider must end what a lease left behind
     retired: bool = False  # no longer configured: only lets go of what it has
     hosts: tuple[ListedHost, ...] | None = None  # what it may use, unless it builds its hosts
+    allow: tuple[str, ...] | None = None  # patterns of who may use it unasked; None for no list
+    needs_approval: bool = False  # an administrator decides about everybody else
+    approvers: str = ""  # who that is, in words
     state: BlueprintState = field(default_factory=lambda: BlueprintState(name=""))
 
 
@@ -217,6 +248,7 @@ class Lease:
     returns: tuple[str, ...] = ()  # why it went back to the pool, each time
     reason: str = ""  # why it ended
     held_since: float | None = None  # when it got its slot
+    subjects: tuple[str, ...] = ()  # in whose name it asks, the most specific first
 
     @property
     def tag(self) -> str:
@@ -239,6 +271,7 @@ class LeaseRequest:
     authorized_by: str = ""
     expires_at: float | None = None
     until: float | None = None
+    subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +381,7 @@ class Rows:
     hosts: Mapping[str, HostState] = field(default_factory=dict)
     resources: tuple[Resource, ...] = ()
     leases: tuple[Lease, ...] = ()
+    authorizations: Authorizations = field(default_factory=dict)  # of the blueprints asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -368,3 +402,4 @@ class World:
     inventories: Mapping[str, Inventory] = field(default_factory=dict)  # by blueprint
     calls: Mapping[CallKey, Call] = field(default_factory=dict)
     master: int | None = None  # which master plans; it alone refuses what it asked for itself
+    authorizations: Authorizations = field(default_factory=dict)  # where approval is needed

@@ -197,6 +197,53 @@ class DoesNotFit(Reason):
         return f"{self.blueprint} never fits: {self.label}={self.wanted} is required, it offers {offers}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotAuthorized(Reason):
+    """The configuration names who may use the blueprint, and this is not one of them."""
+
+    kind = "not-authorized"
+    subjects: tuple[str, ...]  # in whose name the lease asks
+    allow: tuple[str, ...]
+
+    def sentence(self, now: float) -> str:
+        who = " or ".join(_shortened(self.subjects))
+        allowed = ", ".join(_shortened(self.allow)) or "nobody"
+        return f"{self.blueprint} may not be used by {who}: its configuration allows {allowed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwaitingApproval(Reason):
+    """The blueprint needs approval, which nobody has given or declined yet."""
+
+    kind = "awaiting-approval"
+    subject: str  # that is to be approved
+    approvers: str
+    authorization: int | None  # its id; None if it is not asked for yet
+    requested_at: float | None = None
+
+    def sentence(self, now: float) -> str:
+        who = self.approvers or "an administrator"
+        text = f"{self.blueprint} needs approval for {self.subject}, by {who}"
+        if self.requested_at is None:
+            return text
+        return f"{text}: requested {max(0.0, now - self.requested_at):.0f} s ago"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined(Reason):
+    """An administrator declined: the blueprint will not serve the lease, unless that changes."""
+
+    kind = "declined"
+    subject: str
+    by: str
+    why: str
+    authorization: int
+
+    def sentence(self, now: float) -> str:
+        text = f"{self.blueprint} may not be used by {self.subject}, which {self.by} declined"
+        return f"{text}: {self.why}" if self.why else text
+
+
 def _shortened(texts: Sequence[str]) -> list[str]:
     if len(texts) <= _MOST_SHOWN:
         return list(texts)

@@ -25,6 +25,7 @@ LONGER_MODULES = {"latent.worker": 600, "testing.store_contract": 1_000}
 LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
+        *("event_base", "access_events", "authorization"),
         *("costs", "policy", "planner", "offers", "queries"),
         *("metrics.census", "metrics.tally"),
     ),
@@ -63,7 +64,7 @@ MAY_IMPORT = {
 # draws random numbers.
 PURE_LIBRARIES = {
     *("__future__", "typing", "typing_extensions", "dataclasses", "enum", "operator", "math"),
-    *("collections", "collections.abc", "heapq", "bisect", "itertools", "functools"),
+    *("collections", "collections.abc", "heapq", "bisect", "itertools", "functools", "fnmatch"),
 }
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__"}
 

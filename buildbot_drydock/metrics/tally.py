@@ -110,6 +110,8 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     events.ResourcePriced.kind: "the hourly cost shows it",
     events.LeaseRenewed.kind: "a person's action, which changes nothing but a time",
     events.LeaseDestroyed.kind: "its end was counted; its cost is added to that of builders",
+    events.AuthorizationRequested.kind: "the waiting leases show it",
+    events.AuthorizationDecided.kind: "an administrator's action; what it changes is counted",
     events.LaunchesRecovered.kind: "the end of failures, each of which was counted",
     events.ModeChanged.kind: "a person's action",
     events.HostModeChanged.kind: "a person's action",

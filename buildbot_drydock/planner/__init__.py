@@ -3,6 +3,7 @@
 * ``survey`` indexes the world,
 * ``upkeep`` brings rows and hosts closer together, and sweeps what nobody accounts for,
 * ``placement``, with ``stock``, finds slots for waiting leases and says why others wait,
+* ``permission`` says which blueprints they may use,
 * ``keeping`` lets go of what nothing keeps,
 * ``listing`` says when to ask the providers what exists.
 """

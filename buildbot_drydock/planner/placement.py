@@ -6,27 +6,36 @@ serve is *full*, one idle resource less to make room. A provider's failure never
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from buildbot_drydock.actions import AcquireLease, Action, BreakLease, BuildResource, SettleResource
+from buildbot_drydock.authorization import Grant, Refusal
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Resource
 from buildbot_drydock.planner.labels import LabelKey, label_key
+from buildbot_drydock.planner.permission import Permission, Subjects
 from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
 from buildbot_drydock.policy import misfit, order_of_service
-from buildbot_drydock.reasons import Booting, DoesNotFit, Reason, Reclaiming
+from buildbot_drydock.reasons import Booting, Declined, DoesNotFit, Reason, Reclaiming
 
-Signature = tuple[str, LabelKey, tuple[str, ...]]
+Signature = tuple[str, LabelKey, tuple[str, ...], Subjects]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Which blueprints could ever serve leases of one kind, in the order configured."""
+    """Which blueprints could serve leases of one kind, in the order configured."""
 
     fitting: tuple[Stock, ...]
-    misfits: tuple[DoesNotFit, ...]
+    misfits: tuple[DoesNotFit, ...]  # never will
+    refusals: tuple[Refusal, ...]  # would fit, and may not be used
+    grants: Mapping[str, Grant]  # what lets it use those that fit, by blueprint
+
+    @property
+    def may_serve(self) -> bool:
+        """Tell whether one may come to serve, be it after somebody changed his mind."""
+        return bool(self.fitting) or any(not isinstance(r, Declined) for r in self.refusals)
 
 
 class Placement:
@@ -37,6 +46,7 @@ class Placement:
         self.stocks = {
             blueprint.name: Stock(survey, blueprint) for blueprint in survey.world.blueprints
         }
+        self._permission = Permission(survey.world)
         self._candidates: dict[Signature, Candidates] = {}
         self._waiting: list[tuple[Lease, Candidates, Reason | None]] = []
         self._general: dict[tuple[str, LabelKey], Reason | None] = {}
@@ -68,7 +78,7 @@ class Placement:
 
     def _place_one(self, lease: Lease) -> Iterator[Action]:
         candidates = self._candidates_of(lease)
-        if not candidates.fitting:
+        if not candidates.may_serve:
             yield from self._refuse(lease, candidates)
             return
         action, reason = (
@@ -80,18 +90,23 @@ class Placement:
         )
         if action is not None:
             yield action
+        elif reason is None:  # nothing that it may use is on its way
+            yield from self._permission.ask(lease, candidates.refusals)
         if not isinstance(action, AcquireLease):
             self._waiting.append((lease, candidates, reason))
 
     def _candidates_of(self, lease: Lease) -> Candidates:
-        signature = (lease.type, label_key(lease.requires), lease.blueprints)
+        subjects = self._permission.subjects(lease)
+        signature = (lease.type, label_key(lease.requires), lease.blueprints, subjects)
         if signature not in self._candidates:
-            self._candidates[signature] = self._find_candidates(lease)
+            self._candidates[signature] = self._find_candidates(lease, subjects)
         return self._candidates[signature]
 
-    def _find_candidates(self, lease: Lease) -> Candidates:
+    def _find_candidates(self, lease: Lease, subjects: Subjects) -> Candidates:
         fitting: list[Stock] = []
         misfits: list[DoesNotFit] = []
+        refusals: list[Refusal] = []
+        grants: dict[str, Grant] = {}
         for stock in self.stocks.values():
             blueprint = stock.blueprint
             if blueprint.retired or blueprint.provides != lease.type:
@@ -99,11 +114,16 @@ class Placement:
             if lease.blueprints and blueprint.name not in lease.blueprints:
                 continue
             unmet = misfit(blueprint, lease.requires)
-            if unmet is None:
-                fitting.append(stock)
-            else:
+            if unmet is not None:
                 misfits.append(unmet)
-        return Candidates(tuple(fitting), tuple(misfits))
+                continue
+            answer = self._permission.judge(blueprint, subjects)
+            if isinstance(answer, Grant):
+                fitting.append(stock)
+                grants[blueprint.name] = answer
+            else:
+                refusals.append(answer)
+        return Candidates(tuple(fitting), tuple(misfits), tuple(refusals), grants)
 
     def _refuse(self, lease: Lease, candidates: Candidates) -> Iterator[Action]:
         """Break what no configured blueprint could ever satisfy.
@@ -114,7 +134,8 @@ class Placement:
             self._waiting.append((lease, candidates, None))
             return
         self._survey.ending.add(lease.id)
-        sentences = [misfit.sentence(self._survey.now) for misfit in candidates.misfits]
+        never = (*candidates.refusals, *candidates.misfits)
+        sentences = [reason.sentence(self._survey.now) for reason in never]
         allowed = f" among {', '.join(lease.blueprints)}" if lease.blueprints else ""
         nothing = f"no configured blueprint{allowed} provides a {lease.type}"
         yield BreakLease(lease, "; ".join(sentences) or nothing)
@@ -130,7 +151,8 @@ class Placement:
                 resource, slot = found
                 self._survey.moving.add(resource.id)
                 activate = not stock.blueprint.prepares
-                return AcquireLease(lease, resource, slot, activate), None
+                grant = candidates.grants[stock.blueprint.name]
+                return AcquireLease(lease, resource, slot, activate, grant.by), None
         return None
 
     def _coming_slot(
@@ -221,7 +243,7 @@ class Placement:
                 reasons.append(own)
             elif (reason := self._reason(stock, lease)) is not None:
                 reasons.append(reason)
-        return (*reasons, *candidates.misfits)
+        return (*reasons, *candidates.refusals, *candidates.misfits)
 
     def _reason(self, stock: Stock, lease: Lease) -> Reason | None:
         """All leases that one blueprint does not serve share one value, but for listed hosts."""

@@ -12,15 +12,15 @@ from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.model import Lease, ResourceStatus
 from buildbot_drydock.store.changes import winners
-from buildbot_drydock.store.rows import dump_list, event_values
-from buildbot_drydock.store.schema import events, leases, resources, slot_locks
+from buildbot_drydock.store.rows import clean, dump_list, event_values
+from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
 
 _GIVE = (
     leases.update()
     .where(leases.c.id == sa.bindparam("number"))
     .values({name: sa.bindparam(f"new_{name}") for name in ("status", "version", "since")})
     .values({name: sa.bindparam(f"new_{name}") for name in ("resource", "slot", "locks")})
-    .values(held_since=sa.bindparam("new_held_since"))
+    .values({name: sa.bindparam(f"new_{name}") for name in ("held_since", "authorized_by")})
 )
 
 
@@ -36,14 +36,16 @@ def acquire_together(
     *wanted* are the leases as they become. *added* is by how much earlier claims of the same call
     have raised the version of a resource.
     """
-    # The rows are locked before they are judged, resources first: nobody else acquires, releases
-    # or renews any of them until the end of the transaction.
+    # The rows are locked before they are judged, resources before leases: nobody else acquires,
+    # releases or renews any of them until the end of the transaction.
+    states = _hold_states(connection, claims)
     versions = _lock_resources(connection, claims)
     won = winners(
         claims,
         leases=_lock_leases(connection, claims),
         resources={number: version - added.get(number, 0) for number, version in versions.items()},
         held=_held(connection, claims),
+        states=states,
     )
     _write(
         connection,
@@ -55,6 +57,23 @@ def acquire_together(
         now,
     )
     return won
+
+
+def _hold_states(connection: Connection, claims: Sequence[Claim]) -> dict[str, int]:
+    """Keep the states of blueprints that need approval as they are, and return their versions.
+
+    Others may hold them so as well: only a decision has to wait for the end of the transaction.
+    """
+    names = {claim.within.name for claim in claims if claim.within is not None}
+    if not names:
+        return {}
+    query = (
+        sa.select(blueprints.c.name, blueprints.c.version)
+        .where(blueprints.c.name.in_(names))
+        .order_by(blueprints.c.name)
+        .with_for_update(read=True)
+    )
+    return {name: version for name, version in connection.execute(query)}
 
 
 def _lock_resources(connection: Connection, claims: Sequence[Claim]) -> dict[int, int]:
@@ -101,6 +120,7 @@ def _write(connection: Connection, given: Sequence[tuple[Claim, Lease]], now: fl
                 "new_slot": row.slot,
                 "new_locks": dump_list(row.locks),
                 "new_held_since": row.held_since,
+                "new_authorized_by": clean(row.authorized_by),
             }
             for _, row in given
         ],

@@ -9,6 +9,8 @@ from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.lifecycle import LEASE_MOVES, LeaseEvent, advance
 from buildbot_drydock.model import (
+    Authorization,
+    AuthorizationStatus,
     BlueprintState,
     Lease,
     LeaseRequest,
@@ -55,6 +57,7 @@ def new_lease(number: int, request: LeaseRequest, now: float) -> Lease:
         renewed_at=now,
         expires_at=request.expires_at,
         until=request.until,
+        subjects=tuple(request.subjects),
     )
 
 
@@ -130,6 +133,7 @@ def moved_lease(
             locks=(),
             returns=(*seen.returns, reason),
             held_since=None,
+            authorized_by="",
         )
     if event is LeaseEvent.VACATE:
         return replace(row, locks=(), reason=reason or seen.reason)
@@ -149,6 +153,7 @@ def acquired_lease(claim: Claim, now: float) -> Lease:
         resource=claim.resource.id,
         slot=claim.slot,
         held_since=now,
+        authorized_by=claim.authorized_by or claim.lease.authorized_by,
         locks=(*claim.lease.locks, slotlocks.slot(claim.resource.id, claim.slot)),
     )
 
@@ -159,12 +164,13 @@ def winners(
     leases: Mapping[int, int],
     resources: Mapping[int, int],
     held: Collection[str],
+    states: Mapping[str, int],
 ) -> list[bool]:
     """Tell which claims succeed, each alone, earlier ones first.
 
     *leases* and *resources* are the versions of the rows as they are now: of the resources, only
     the active ones, less what earlier claims of the same call added. *held* are the slot locks
-    that somebody has.
+    that somebody has. *states* are the versions of blueprints' states, as far as claims name them.
     """
     given: set[int] = set()
     taken: set[str] = set()
@@ -177,9 +183,37 @@ def winners(
             and resources.get(claim.resource.id) == claim.resource.version
             and key not in held
             and key not in taken
+            and _may_be_used(claim, states)
         )
         if won:
             given.add(claim.lease.id)
             taken.add(key)
         answers.append(won)
     return answers
+
+
+def _may_be_used(claim: Claim, states: Mapping[str, int]) -> bool:
+    """Tell whether nothing was decided about the blueprint since the claim was made."""
+    within = claim.within
+    return within is None or states.get(within.name, 0) == within.version
+
+
+def new_authorization(blueprint: str, subject: str, lease: int | None, now: float) -> Authorization:
+    return Authorization(
+        blueprint=blueprint, subject=subject, version=1, requested_at=now, lease=lease
+    )
+
+
+def decided_authorization(
+    seen: Authorization, status: AuthorizationStatus, now: float, *, author: str, reason: str
+) -> Authorization:
+    """Return the authorization after a decision; one about which nobody had asked begins with it."""
+    return replace(
+        seen,
+        status=status,
+        version=seen.version + 1,
+        requested_at=seen.requested_at if seen.version else now,
+        author=author,
+        decided_at=now,
+        reason=reason,
+    )

@@ -21,6 +21,8 @@ from buildbot_drydock.lifecycle import (
 )
 from buildbot_drydock.model import (
     LIVING_LEASES,
+    Authorization,
+    AuthorizationStatus,
     BlueprintState,
     Charge,
     HostState,
@@ -37,9 +39,11 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.store.changes import (
     acquired_lease,
+    decided_authorization,
     judged_resource,
     moved_lease,
     moved_resource,
+    new_authorization,
     new_lease,
     new_resource,
     noticed_resource,
@@ -62,6 +66,7 @@ class MemoryStore:
         self._ended_leases: dict[int, Lease] = {}
         self._owners: dict[str, str] = {}  # slot lock -> owner
         self._occupants: dict[int, set[int]] = {}  # resource -> leases that hold a slot of it
+        self._authorizations: dict[tuple[str, str], Authorization] = {}
         self._events: list[Recorded] = []
         self._uses: dict[int, dict[int, Use]] = {}  # by lease and build
         self._charges: list[Charge] = []
@@ -77,7 +82,16 @@ class MemoryStore:
         """All that was charged, oldest first. For tests."""
         return list(self._charges)
 
-    async def rows(self) -> Rows:
+    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
+        rows = self._all_rows()
+        if not authorizations_of:
+            return rows
+        known = {
+            key: row for key, row in self._authorizations.items() if key[0] in authorizations_of
+        }
+        return replace(rows, authorizations=known)
+
+    def _all_rows(self) -> Rows:
         if self._rows is None:
             self._rows = Rows(
                 blueprints=dict(self._blueprints),
@@ -186,6 +200,7 @@ class MemoryStore:
             leases={row.id: row.version for row in leases if row},
             resources={row.id: row.version for row in resources if row and row.status is active},
             held=self._owners.keys(),
+            states={state.name: state.version for state in self._blueprints.values()},
         )
         for claim, row, succeeds in zip(claims, wanted, won, strict=True):
             if succeeds:
@@ -314,6 +329,41 @@ class MemoryStore:
             if resource.host == row.name:
                 self._put_resource(replace(resource, version=resource.version + 1))
         self._remember(record)
+        return row
+
+    async def request_authorization(
+        self, blueprint: str, subject: str, record: Event, *, lease: int | None = None
+    ) -> Authorization | None:
+        if (blueprint, subject) in self._authorizations:
+            return None
+        row = new_authorization(blueprint, subject, lease, self._clock.seconds())
+        row = replace(row, id=len(self._authorizations) + 1)
+        self._authorizations[blueprint, subject] = row
+        self._remember(record, blueprint=blueprint, lease=lease)
+        return row
+
+    async def decide_authorization(
+        self,
+        seen: Authorization,
+        status: AuthorizationStatus,
+        record: Event,
+        *,
+        author: str,
+        reason: str = "",
+    ) -> Authorization | None:
+        now = self._authorizations.get((seen.blueprint, seen.subject))
+        if seen.version != (0 if now is None else now.version):
+            return None
+        row = decided_authorization(
+            seen, status, self._clock.seconds(), author=author, reason=reason
+        )
+        if now is None:
+            row = replace(row, id=len(self._authorizations) + 1)
+        self._authorizations[row.blueprint, row.subject] = row
+        state = self._blueprints.get(row.blueprint, BlueprintState(name=row.blueprint))
+        self._blueprints[row.blueprint] = raised(state)
+        self._rows = None
+        self._remember(record, blueprint=row.blueprint)
         return row
 
     async def record(

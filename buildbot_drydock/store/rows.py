@@ -20,6 +20,8 @@ from buildbot_drydock import events
 from buildbot_drydock.errors import UnreadableRow
 from buildbot_drydock.interfaces import Recorded
 from buildbot_drydock.model import (
+    Authorization,
+    AuthorizationStatus,
     BlueprintState,
     HostState,
     Lease,
@@ -125,6 +127,7 @@ def lease_values(row: Lease) -> Values:
         "returns": dump_list(row.returns),
         "reason": row.reason,
         "held_since": row.held_since,
+        "subjects": dump_list(row.subjects),
     }
 
 
@@ -152,6 +155,21 @@ def host_values(row: HostState) -> Values:
         "mode_reason": row.mode_reason,
         "mode_author": row.mode_author,
         "mode_until": row.mode_until,
+    }
+
+
+def authorization_values(row: Authorization) -> Values:
+    """Return all columns but the id."""
+    return {
+        "blueprint": row.blueprint,
+        "subject": row.subject,
+        "status": row.status.value,
+        "version": row.version,
+        "requested_at": row.requested_at,
+        "lease": row.lease,
+        "author": row.author,
+        "decided_at": row.decided_at,
+        "reason": row.reason,
     }
 
 
@@ -306,6 +324,7 @@ def lease_reader() -> Reader[Lease]:
         "attributes": _object,
         "locks": _texts,
         "returns": _texts,
+        "subjects": lambda text: _texts(text or "[]"),  # older rows have none
     }
     return Reader(schema.leases, Lease, special)
 
@@ -316,6 +335,11 @@ def blueprint_reader() -> Reader[BlueprintState]:
 
 def host_reader() -> Reader[HostState]:
     return Reader(schema.hosts, HostState, {"mode": _status(Mode), "at_once": bool})
+
+
+def authorization_reader() -> Reader[Authorization]:
+    special = {"status": _status(AuthorizationStatus)}
+    return Reader(schema.authorizations, Authorization, special)
 
 
 def read_event(raw: RawRow) -> Recorded:

@@ -138,6 +138,7 @@ leases = sa.Table(
     sa.Column("returns", _text(), nullable=False),  # JSON list of texts
     sa.Column("reason", _text(), nullable=False),
     sa.Column("held_since", sa.Double),
+    sa.Column("subjects", _text()),  # JSON list of texts
     sa.Index("drydock_leases_status_id", "status", "id"),
     sa.Index("drydock_leases_resource_id", "resource", "id"),
     sa.Index("drydock_leases_since_id", "since", "id"),
@@ -175,6 +176,26 @@ costs = sa.Table(
     sa.Index("drydock_costs_builder_id", "builder", "id"),
     sa.Index("drydock_costs_builder_at_id", "builder", "at", "id"),
     sa.Index("drydock_costs_at_id", "at", "id"),
+    **_OPTIONS,
+)
+
+authorizations = sa.Table(
+    "drydock_authorizations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("blueprint", _name(MOST_INDEXED), nullable=False),
+    sa.Column("subject", _name(MOST_INDEXED), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("requested_at", sa.Double, nullable=False),
+    sa.Column("lease", sa.Integer),
+    sa.Column("author", _text(), nullable=False),
+    sa.Column("decided_at", sa.Double),
+    sa.Column("reason", _text(), nullable=False),
+    # Of two masters that ask for the same at once, one adds the row.
+    sa.Index("drydock_authorizations_subject", "blueprint", "subject", unique=True),
+    sa.Index("drydock_authorizations_status_id", "status", "id"),
+    sa.Index("drydock_authorizations_blueprint_id", "blueprint", "id"),
     **_OPTIONS,
 )
 

@@ -13,7 +13,7 @@ own, when he reads the rows next.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -46,6 +46,7 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.store import transactions
 from buildbot_drydock.store.acquisition import acquire_together
+from buildbot_drydock.store.authorizations import AuthorizationTable
 from buildbot_drydock.store.changes import (
     acquired_lease,
     judged_resource,
@@ -86,6 +87,7 @@ from buildbot_drydock.store.statements import (
     put_blueprint,
     put_host,
     record_of_lease,
+    stream,
     swap,
     unlock,
     write_event,
@@ -96,8 +98,6 @@ T = TypeVar("T")
 # Claims in one transaction: enough to share its cost, few enough to keep others waiting briefly.
 MOST_TOGETHER = 100
 
-ROWS_AT_A_TIME = 100
-
 # Ids in one statement; SQLite may refuse more than 999 parameters.
 MOST_IDS = 900
 
@@ -107,21 +107,20 @@ _BLUEPRINT_TEXTS = ("mode_reason", "mode_author", "last_error")
 _HOST_TEXTS = ("mode_reason", "mode_author")
 
 
-class SqlStore(SqlUses):
+class SqlStore(SqlUses, AuthorizationTable):
     """The Drydock tables behind *pool*, which ``migrations.upgrade`` must have made before."""
 
     def __init__(self, pool: transactions.Pool, clock: Clock) -> None:
-        self._pool = pool
-        self._clock = clock
+        super().__init__(pool, clock)
         self._resources = resource_reader()
         self._leases = lease_reader()
         self._blueprints = blueprint_reader()
         self._hosts = host_reader()
 
-    async def rows(self) -> Rows:
+    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
         def work(connection: Connection) -> Rows:
             def read(reader: Reader[T], query: sa.Select[Any]) -> list[T]:
-                return reader.read_all(_stream(connection, query))
+                return reader.read_all(stream(connection, query))
 
             states = read(self._blueprints, sa.select(*self._blueprints.columns))
             hosts = read(self._hosts, sa.select(*self._hosts.columns))
@@ -130,6 +129,7 @@ class SqlStore(SqlUses):
                 hosts={host.name: host for host in hosts},
                 resources=tuple(read(self._resources, _LIVING_RESOURCE_ROWS)),
                 leases=tuple(read(self._leases, _LIVING_LEASE_ROWS)),
+                authorizations=self.authorizations_of(connection, authorizations_of),
             )
 
         return await self._read(work)
@@ -435,18 +435,8 @@ _MOVED_LEASE_COLUMNS = (
     "returns",
     "reason",
     "held_since",
+    "authorized_by",
 )
-
-
-def _stream(connection: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
-    """Yield the rows found, few of them at a time.
-
-    All of a large table at once are so many objects that the garbage collector would look through
-    the whole process, while the reactor waits.
-    """
-    with connection.execute(query) as result:
-        for some in result.partitions(ROWS_AT_A_TIME):
-            yield from some
 
 
 def _renew(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -20,12 +20,25 @@ from buildbot_drydock.model import (
 from buildbot_drydock.store.rows import Values, blueprint_values, event_values, host_values
 from buildbot_drydock.store.schema import blueprints, events, hosts, leases, resources, slot_locks
 
+ROWS_AT_A_TIME: Final = 100
+
 LIVING: Final = tuple(status.value for status in LIVING_LEASES)
 _HOLDING = tuple(
     status.value
     for status in LeaseStatus
     if status not in (LeaseStatus.PENDING, LeaseStatus.DESTROYED)
 )
+
+
+def stream(connection: Connection, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
+    """Yield the rows found, few of them at a time.
+
+    All of a large table at once are so many objects that the garbage collector would look through
+    the whole process, while the reactor waits.
+    """
+    with connection.execute(query) as result:
+        for some in result.partitions(ROWS_AT_A_TIME):
+            yield from some
 
 
 def insert(connection: Connection, table: sa.Table, values: Values) -> int:
@@ -50,6 +63,15 @@ def put_blueprint(connection: Connection, seen: BlueprintState, row: BlueprintSt
     same = (blueprints.c.name == row.name) & (blueprints.c.version == seen.version)
     change = blueprints.update().where(same).values(blueprint_values(row))
     return connection.execute(change).rowcount == 1
+
+
+def raise_blueprint(connection: Connection, name: str) -> None:
+    """Give a blueprint's state a new version. Raises ``IntegrityError`` if it is new no more."""
+    change = blueprints.update().where(blueprints.c.name == name)
+    found = connection.execute(change.values(version=blueprints.c.version + 1)).rowcount
+    if not found:
+        state = BlueprintState(name=name, version=1)
+        connection.execute(blueprints.insert(), blueprint_values(state))
 
 
 def put_host(connection: Connection, seen: HostState, row: HostState) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 
 from buildbot_drydock import slotlocks
 from buildbot_drydock.model import (
+    Authorization,
+    AuthorizationStatus,
     Blueprint,
     BlueprintState,
     Call,
@@ -122,6 +124,18 @@ def lease(number: int = 1, *, on: Resource | int | None = None, **fields: Any) -
     return Lease(id=number, **{**defaults, **fields})
 
 
+def authorization(
+    subject: str, status: AuthorizationStatus, blueprint: str = "linux", **fields: Any
+) -> Authorization:
+    """An authorization that was requested a while ago, and decided by ana if it was."""
+    defaults: dict[str, Any] = {"id": 1, "version": 1, "requested_at": A_WHILE_AGO}
+    if status is not AuthorizationStatus.REQUESTED:
+        defaults |= {"version": 2, "author": "ana", "decided_at": A_WHILE_AGO}
+    return Authorization(
+        blueprint=blueprint, subject=subject, status=status, **{**defaults, **fields}
+    )
+
+
 def observed(of: Resource | str = "token-1", **fields: Any) -> Observed:
     """A ready host: that of a resource, or one with a token."""
     if isinstance(of, str):
@@ -160,6 +174,7 @@ def world(
     inventories: Mapping[str, Inventory] | None = None,
     calls: Mapping[CallKey, Call] | None = None,
     hosts: Iterable[HostState] = (),
+    authorizations: Iterable[Authorization] = (),
     now: float = NOW,
     master: int | None = MASTER,
 ) -> World:
@@ -175,4 +190,5 @@ def world(
         inventories={**expected, **(inventories or {})},
         calls=calls or {},
         master=master,
+        authorizations={(each.blueprint, each.subject): each for each in authorizations},
     )

@@ -9,7 +9,8 @@ from buildbot_drydock import events
 from buildbot_drydock.lifecycle import LeaseEvent
 from buildbot_drydock.model import LeaseRequest
 from buildbot_drydock.store import migrations
-from buildbot_drydock.store.sql import ROWS_AT_A_TIME, SqlStore
+from buildbot_drydock.store.sql import SqlStore
+from buildbot_drydock.store.statements import ROWS_AT_A_TIME
 from tests.contract.databases import OnSqlite, make_pool
 
 ASKED = events.LeaseRequested(owner="w", requires={})

@@ -70,6 +70,22 @@ SENTENCES: list[tuple[Event, str]] = [
     ),
     (events.ResourceDestroyed(), "The provider has nothing left of the resource."),
     (
+        events.AuthorizationRequested(subject="builder/tests"),
+        "builder/tests needs approval to use the blueprint.",
+    ),
+    (
+        events.AuthorizationDecided(
+            actor="ana", subject="builder/tests", status="approved", before="requested", reason=""
+        ),
+        "ana approved the use of the blueprint by builder/tests.",
+    ),
+    (
+        events.AuthorizationDecided(
+            actor="ana", subject="person/bob", status="declined", before="", reason="too dear"
+        ),
+        "ana declined the use of the blueprint by person/bob: too dear.",
+    ),
+    (
         events.LeaseRequested(owner="worker/a", requires={"os": "bsd", "cpu": "arm"}),
         "worker/a asked for a lease with cpu=arm, os=bsd.",
     ),

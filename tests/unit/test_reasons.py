@@ -3,13 +3,16 @@ import json
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock.reasons import (
+    AwaitingApproval,
     BackingOff,
     Booting,
+    Declined,
     DoesNotFit,
     Full,
     HeldBack,
     Misconfigured,
     NoHostInService,
+    NotAuthorized,
     OutOfService,
     OverBudget,
     Probing,
@@ -52,6 +55,45 @@ SENTENCES: list[tuple[Reason, str]] = [
         ),
         "lab has no host in service that would fit: "
         "h0 sleeps; h1 sleeps; h2 sleeps; h3 sleeps; h4 sleeps; 3 others",
+    ),
+    (
+        NotAuthorized(
+            blueprint="gpu",
+            subjects=("builder/tests", "project/linux", "worker/gpu-001"),
+            allow=("builder/release-*", "person/ana"),
+        ),
+        "gpu may not be used by builder/tests or project/linux or worker/gpu-001: "
+        "its configuration allows builder/release-*, person/ana",
+    ),
+    (
+        NotAuthorized(blueprint="gpu", subjects=("person/bob",), allow=()),
+        "gpu may not be used by person/bob: its configuration allows nobody",
+    ),
+    (
+        AwaitingApproval(
+            blueprint="gpu", subject="builder/tests", approvers="", authorization=None
+        ),
+        "gpu needs approval for builder/tests, by an administrator",
+    ),
+    (
+        AwaitingApproval(
+            blueprint="gpu",
+            subject="builder/tests",
+            approvers="the lab",
+            authorization=3,
+            requested_at=NOW - 60,
+        ),
+        "gpu needs approval for builder/tests, by the lab: requested 60 s ago",
+    ),
+    (
+        Declined(
+            blueprint="gpu", subject="builder/tests", by="ana", why="too dear", authorization=3
+        ),
+        "gpu may not be used by builder/tests, which ana declined: too dear",
+    ),
+    (
+        Declined(blueprint="gpu", subject="builder/tests", by="ana", why="", authorization=3),
+        "gpu may not be used by builder/tests, which ana declined",
     ),
     (
         OverBudget(blueprint="linux", spent=1.5, limit=2.0, price=0.75),
