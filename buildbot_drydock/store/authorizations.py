@@ -38,7 +38,11 @@ class AuthorizationTable:
         """Return what is known of these blueprints; without any, nothing is asked."""
         if not blueprints:
             return {}
-        query = sa.select(*authorizations.c).where(authorizations.c.blueprint.in_(blueprints))
+        query = (
+            sa.select(*authorizations.c)
+            .where(authorizations.c.blueprint.in_(blueprints))
+            .order_by(authorizations.c.id)
+        )
         found = self._authorizations.read_all(stream(connection, query))
         return {(row.blueprint, row.subject): row for row in found}
 

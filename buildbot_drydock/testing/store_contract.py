@@ -27,6 +27,7 @@ from buildbot_drydock.model import (
     ResourceRequest,
     ResourceStatus,
 )
+from buildbot_drydock.testing.access_contract import AccessContract
 from buildbot_drydock.testing.charging_contract import ChargingContract
 from buildbot_drydock.testing.store_case import (
     BROKEN,
@@ -40,7 +41,7 @@ from buildbot_drydock.testing.store_case import (
 )
 
 
-class StoreContract(ChargingContract):
+class StoreContract(AccessContract, ChargingContract):
     """Subclass it with ``make_store``, together with ``twisted.trial.unittest.TestCase``."""
 
     # --- resources ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -21,6 +22,8 @@ from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (
+    Authorization,
+    AuthorizationStatus,
     BlueprintState,
     Lease,
     LeaseRequest,
@@ -44,6 +47,7 @@ from tests.contract.databases import (
 
 T = TypeVar("T")
 
+APPROVED, DECLINED = AuthorizationStatus.APPROVED, AuthorizationStatus.DECLINED
 REQUESTED = events.ResourceRequested(built_for=None)
 READY = events.ResourceReady(address="", seconds=1.0)
 
@@ -184,6 +188,47 @@ class Contention(TestCase):
             self.stores[n % 3].change_blueprint(seen, seen, record) for n in range(9)
         )
         self.assertEqual(len([state for state in states if state is not None]), 1)
+
+    async def test_no_lease_begins_between_a_withdrawal_and_the_next_approval(self) -> None:
+        resources = [await self.resource(place) for place in range(24)]
+        leases = await self.leases(24)
+
+        async def decide(store: SqlStore) -> None:
+            for number in range(12):
+                status = (APPROVED, DECLINED)[number % 2]
+                row = None
+                while row is None:
+                    seen = (await store.rows(authorizations_of=["linux"])).authorizations.get(
+                        ("linux", "builder/tests"),
+                        Authorization(blueprint="linux", subject="builder/tests"),
+                    )
+                    record = events.AuthorizationDecided(
+                        subject="builder/tests", status=status.value, before="", reason=""
+                    )
+                    row = await store.decide_authorization(seen, status, record, author="ana")
+
+        async def ask(store: SqlStore, some: Sequence[int]) -> None:
+            for number in some:
+                rows = await store.rows(authorizations_of=["linux"])
+                known = rows.authorizations.get(("linux", "builder/tests"))
+                state = rows.blueprints.get("linux", BlueprintState(name="linux"))
+                if known is not None and known.status is APPROVED:
+                    wanted = claim(leases[number], resources[number], 0)
+                    await store.acquire([replace(wanted, within=state)])
+
+        await together(
+            [
+                decide(self.stores[0]),
+                ask(self.stores[1], range(12)),
+                ask(self.stores[2], range(12, 24)),
+            ]
+        )
+        approved = False
+        for entry in await self.stores[0].events(limit=10_000):
+            if isinstance(entry.event, events.AuthorizationDecided):
+                approved = entry.event.status == "approved"
+            if isinstance(entry.event, events.LeaseAcquired):
+                self.assertTrue(approved, entry)
 
     async def test_batches_in_opposite_orders_give_each_slot_once(self) -> None:
         resources = [await self.resource(place) for place in range(10)]
