@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from planted_bugs import BUGS, Bug
+from planted_bugs_in_access import BUGS as BUGS_IN_ACCESS
 from planted_bugs_in_endings import BUGS as BUGS_IN_ENDINGS
 from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
 
@@ -131,7 +132,7 @@ def without_bugs(bugs: Sequence[Bug]) -> str:
 def chosen(words: Sequence[str]) -> list[Bug]:
     return [
         bug
-        for bug in [*BUGS, *BUGS_IN_HOSTS, *BUGS_IN_ENDINGS]
+        for bug in [*BUGS, *BUGS_IN_ACCESS, *BUGS_IN_HOSTS, *BUGS_IN_ENDINGS]
         if not words or any(word in f"{bug.module} {bug.description}" for word in words)
     ]
 

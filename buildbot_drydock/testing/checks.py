@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from buildbot_drydock import slotlocks
+from buildbot_drydock.authorization import Grant, judge, subjects_of
 from buildbot_drydock.costs import hourly_spending
 from buildbot_drydock.latent.synthetic import SyntheticCloud
 from buildbot_drydock.model import (
+    Authorizations,
     Blueprint,
     Lease,
     LeaseStatus,
@@ -98,6 +100,33 @@ def no_lease_begins_before_an_end(
         begins = lease.resource is not None and before.get(lease.id) is None
         if begins and lease.resource in given_notice:
             raise Unsafe(f"a lease begins on a host that is to end: {lease}")
+
+
+def no_lease_begins_unauthorized(
+    rows: Rows,
+    authorizations: Authorizations,
+    blueprints: Iterable[Blueprint],
+    before: Mapping[int, int | None],
+) -> None:
+    """A lease gets a slot only where its subjects may use the blueprint at that moment.
+
+    *blueprints* are all configurations that a master may be going by, several of a name among them;
+    but *authorizations* are what is written down by now.
+    """
+    resources = {r.id: r for r in rows.resources}
+    versions: dict[str, list[Blueprint]] = {}
+    for blueprint in blueprints:
+        versions.setdefault(blueprint.name, []).append(blueprint)
+    for lease in rows.leases:
+        resource = resources.get(lease.resource or 0)
+        if resource is None or before.get(lease.id) is not None:
+            continue
+        answers = [
+            judge(version, subjects_of(lease), authorizations)
+            for version in versions[resource.blueprint]
+        ]
+        if Grant(lease.authorized_by) not in answers:
+            raise Unsafe(f"a lease begins unauthorized: {lease}: {answers}")
 
 
 def nothing_is_told_twice(warnings: Sequence[tuple[int, Notice]]) -> None:

@@ -21,6 +21,7 @@ from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
 from buildbot_drydock.model import Blueprint, Labels, Lease, Notice
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.testing.simulated_access import some_subjects
 from buildbot_drydock.testing.stepping import Process, SteppedProvider, SteppedStore
 
 LEASE_SECONDS = 120.0
@@ -157,7 +158,11 @@ class Holder:
 
     async def _one_round(self) -> None:
         master = self._master
-        lease = await master.leases.request(owner=self.owner, requires=master.wish())
+        lease = await master.leases.request(
+            owner=self.owner,
+            requires=master.wish(),
+            subjects=some_subjects(master.random, self.owner),
+        )
         waiting = master.leases.when_active(lease.id)
         calm = master.rounds_left is not None
         patience = 1e9 if calm else master.random.choice([1.0, 60.0, 1e9])

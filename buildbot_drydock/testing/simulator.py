@@ -49,6 +49,12 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.store.memory import MemoryStore
 from buildbot_drydock.testing import checks
+from buildbot_drydock.testing.simulated_access import (
+    Administrator,
+    changed_rules,
+    open_rules,
+    some_rules,
+)
 from buildbot_drydock.testing.simulated_hosts import (
     HOST_NAMES,
     ListedSyntheticProvider,
@@ -86,6 +92,8 @@ class Simulation:
         self.misery = self.random.choice([0.0, 0.01, 0.05, 0.2])  # some storms are mild
         self.mortality = self.random.choice([0.0, 0.005, 0.03])
         self.unrest = self.random.choice([0.0, 0.0, 0.01])  # hosts are given notice
+        self.guarded = self.random.random() < 0.5  # not everybody may use everything
+        self.administrator = Administrator(self.store, self.random)
         self.calm = False
         self.wishes = self._some_wishes()
         self.blueprints = [self._some_blueprint(name) for name in self._some_names()]
@@ -135,6 +143,7 @@ class Simulation:
             hosts=hosts,
             max_hourly_cost=pick([None, None, 1.0, 2.0]) if hosts is None else None,
             expected_price=HIGHEST_PRICE,
+            **(some_rules(self.random) if self.guarded else {}),
         )
 
     def _some_cloud(self, blueprint: Blueprint) -> SyntheticCloud:
@@ -217,6 +226,7 @@ class Simulation:
                 self._check()
                 continue
             self._give_up()
+            self.administrator.decide_what_was_asked(list(self.clouds))
             if all(master.at_rest for master in self.masters.values()):
                 unsettled = self._unsettled()
                 if not unsettled:
@@ -235,7 +245,9 @@ class Simulation:
         self.calm_since = self.clock.seconds()
         for cloud in self.clouds.values():
             cloud.script = replace(cloud.script, capacity=1_000, lifetime_seconds=None)
-        self.blueprints = [mended(replace(b, limit=max(1, b.limit))) for b in self.blueprints]
+        self.blueprints = [
+            open_rules(mended(replace(b, limit=max(1, b.limit)))) for b in self.blueprints
+        ]
         for name in list(self.clouds):
             self._set_mode(name, Mode.ENABLED)
         for name in self._rows().hosts:
@@ -261,6 +273,8 @@ class Simulation:
             self._something_happens()
         if self.random.random() < self.unrest:
             self._give_notice()
+        if self.guarded and self.random.random() < 0.05:
+            self._change_access()
 
     def _something_happens(self) -> None:
         blueprint = self.random.choice(self.blueprints)
@@ -281,6 +295,14 @@ class Simulation:
                     lambda: self._set_limit(name),
                 ]
             )()
+
+    def _change_access(self) -> None:
+        blueprint = self.random.choice(self.blueprints)
+        if self.random.random() < 0.8:
+            self.administrator.decide_something(blueprint.name)
+            return
+        changed = changed_rules(blueprint, self.random)
+        self.blueprints = [changed if b.name == changed.name else b for b in self.blueprints]
 
     def _give_notice(self) -> None:
         blueprint = self.random.choice(self.blueprints)
@@ -383,12 +405,23 @@ class Simulation:
             checks.hosts_were_written_down_first(cloud, self.tokens)
         checks.no_lease_begins_on(rows, self.disabled_hosts, self.open_leases)
         checks.no_lease_begins_before_an_end(rows, self.given_notice, self.open_leases)
+        self._check_access(rows)
         self.given_notice = {resource.id for resource in rows.resources if resource.end_reason}
         self._check_closed_leases(rows)
         for master in [*self.masters.values(), *self.dead]:
             checks.nothing_is_told_twice(master.warnings)
             for bug in master.bugs:
                 raise AssertionError(f"master {master.number}: {bug.getTraceback()}")
+
+    def _check_access(self, rows: Rows) -> None:
+        """Masters go by what was configured when their turn began; by decisions to the moment."""
+        worlds = [master.controller.world for master in self.masters.values()]
+        checks.no_lease_begins_unauthorized(
+            rows,
+            self.administrator.known(list(self.clouds)),
+            [blueprint for world in worlds for blueprint in world.blueprints],
+            self.open_leases,
+        )
 
     def _check_closed_leases(self, rows: Rows) -> None:
         """When a slot is given back, what was started for its lease has ended.

@@ -1,0 +1,180 @@
+"""Bugs in who may use a blueprint; see ``planted_bugs``."""
+
+from __future__ import annotations
+
+from planted_bugs import EXECUTOR, MEMORY, SQL, STORMS, Bug
+
+RULE = ("tests/unit/test_authorization.py",)
+PLANNER = ("tests/unit/test_planner_authorization.py",)
+
+BUGS: list[Bug] = []
+
+
+def _bug(
+    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
+) -> None:
+    BUGS.append(Bug(module, description, before, after, tests))
+
+
+# --- the rule ------------------------------------------------------------------------------------
+
+_bug(
+    "authorization.py",
+    RULE,
+    "a list of nobody is for everybody",
+    "blueprint.needs_approval or blueprint.allow is not None",
+    "blueprint.needs_approval or bool(blueprint.allow)",
+)
+_bug(
+    "authorization.py",
+    RULE,
+    "names are compared whatever their case",
+    "fnmatchcase(subject, pattern)",
+    "fnmatchcase(subject.lower(), pattern.lower())",
+)
+_bug(
+    "authorization.py",
+    RULE,
+    "decisions count where no approval is needed",
+    "if blueprint.needs_approval else None\n",
+    "if True else None\n",
+)
+_bug(
+    "authorization.py",
+    RULE,
+    "the decision about the least specific subject counts",
+    "    for subject in subjects:\n        found = known.get(",
+    "    for subject in reversed(subjects):\n        found = known.get(",
+)
+_bug(
+    "authorization.py",
+    RULE,
+    "a request counts as a decision",
+    "if found is None or found.status is AuthorizationStatus.REQUESTED:",
+    "if found is None:",
+)
+_bug(
+    "authorization.py",
+    RULE,
+    "a lease that names somebody asks for its owner all the same",
+    "return lease.subjects or (lease.owner,)",
+    "return (lease.owner,)",
+)
+
+# --- planning ------------------------------------------------------------------------------------
+
+_bug(
+    "planner/permission.py",
+    PLANNER,
+    "approval is asked for in every turn",
+    "or refusal.authorization is not None:",
+    "or False:",
+)
+_bug(
+    "planner/permission.py",
+    PLANNER,
+    "approval is asked for once for each lease",
+    "                self._asked.add(key)\n",
+    "",
+)
+_bug(
+    "planner/placement.py",
+    PLANNER,
+    "approval is asked for while something else comes",
+    "        elif reason is None:  # nothing",
+    "        else:  # nothing",
+)
+_bug(
+    "planner/placement.py",
+    PLANNER,
+    "a lease whose approval was declined waits for ever",
+    "any(not isinstance(r, Declined) for r in self.refusals)",
+    "bool(self.refusals)",
+)
+_bug(
+    "planner/placement.py",
+    PLANNER,
+    "a lease that needs approval is broken",
+    "bool(self.fitting) or any(not isinstance(r, Declined) for r in self.refusals)",
+    "bool(self.fitting)",
+)
+_bug(
+    "planner/placement.py",
+    PLANNER,
+    "who may not use a blueprint gets a slot of it",
+    "            if isinstance(answer, Grant):\n",
+    "            if isinstance(answer, Grant) or (answer := Grant('')):\n",
+)
+_bug(
+    "planner/permission.py",
+    PLANNER,
+    "leases are alike whoever asks",
+    "return subjects_of(lease) if self._matters else ()",
+    'return ("builder/tests",)',
+)
+
+# --- what no race may break ----------------------------------------------------------------------
+
+_bug(
+    "store/changes.py",
+    MEMORY,
+    "a claim made before a decision succeeds after it",
+    "states.get(within.name, 0) == within.version",
+    "states.get(within.name, 0) >= within.version",
+)
+_bug(
+    "store/acquisition.py",
+    SQL,
+    "the database does not look at decisions",
+    "    names = {claim.within.name for claim in claims if claim.within is not None}\n",
+    "    return {c.within.name: c.within.version for c in claims if c.within}\n",
+)
+_bug(
+    "store/authorizations.py",
+    SQL,
+    "a decision goes unnoticed by claims",
+    "            raise_blueprint(connection, row.blueprint)\n",
+    "",
+)
+_bug(
+    "store/authorizations.py",
+    SQL,
+    "a decision overwrites another one",
+    "connection, authorizations, row.id, seen.version, authorization_values(row)",
+    "connection, authorizations, row.id, 1, authorization_values(row)",
+)
+_bug(
+    "store/memory.py",
+    MEMORY,
+    "what was asked for is asked for again",
+    "        if (blueprint, subject) in self._authorizations:\n            return None\n",
+    "",
+)
+_bug(
+    "executor.py",
+    STORMS,
+    "leases are given whatever was decided since they were planned",
+    "within=self._approved.get(action.resource.blueprint),",
+    "within=None,",
+)
+_bug(
+    "executor.py",
+    EXECUTOR,
+    "a launch of one's own makes one's claims fail",
+    "                self._approved[action.blueprint] = raised\n",
+    "                pass\n",
+)
+_bug(
+    "controller.py",
+    STORMS,
+    "after a reconfig, decisions are not read before they count",
+    "            if wanted <= known:\n                return",
+    "            if True:\n                return",
+)
+_bug(
+    "store/changes.py",
+    MEMORY,
+    "a lease that went back to the pool stays authorized",
+    '            authorized_by="",\n        )\n    if event is LeaseEvent.VACATE',
+    "        )\n    if event is LeaseEvent.VACATE",
+)
