@@ -1,7 +1,7 @@
 """Who may use a blueprint: the one rule that planner, offers and tests go by.
 
 A lease asks in the name of its *subjects*, the most specific first: ``builder/NAME``,
-``project/NAME``, and its owner, such as ``person/NAME``. Where a blueprint needs approval, the first
+``project/NAME``, or its owner, such as ``person/NAME``. Where a blueprint needs approval, the first
 of them that an administrator decided about is what counts. Otherwise whoever its ``allow`` list
 names may use it. A blueprint with neither is for everybody.
 """
@@ -18,7 +18,9 @@ from buildbot_drydock.reasons import AwaitingApproval, Declined, NotAuthorized
 
 BUILDER: Final = "builder/"
 PROJECT: Final = "project/"
-KINDS_OF_SUBJECT: Final = (BUILDER, PROJECT, "person/", "worker/")
+KINDS_OF_SUBJECT: Final = (BUILDER, PROJECT, "person/")
+
+Subjects: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,15 @@ def is_restricted(blueprint: Blueprint) -> bool:
     return blueprint.needs_approval or blueprint.allow is not None
 
 
-def subjects_of(lease: Lease) -> tuple[str, ...]:
+def subjects_of(lease: Lease) -> Subjects:
     """Return in whose name a lease asks; one that says nothing asks in its owner's."""
     return lease.subjects or (lease.owner,)
 
 
-def subjects_of_build(builder: str, project: str | None, owner: str) -> tuple[str, ...]:
+def subjects_of_build(builder: str, project: str | None) -> Subjects:
     """Return in whose name a lease for a builder's build asks. A builder need not have a project."""
     of_project = (f"{PROJECT}{project}",) if project else ()
-    return (f"{BUILDER}{builder}", *of_project, owner)
+    return (f"{BUILDER}{builder}", *of_project)
 
 
 def allowed_by(patterns: Iterable[str], subjects: Sequence[str]) -> str | None:

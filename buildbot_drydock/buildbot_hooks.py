@@ -313,6 +313,15 @@ def builders_of(worker: AbstractLatentWorker) -> frozenset[str]:
     return frozenset(worker.workerforbuilders)
 
 
+def projects_of_builders(worker: AbstractLatentWorker) -> dict[str, str | None]:
+    """Return the builders that a worker serves with their projects: ``builder.config.project``."""
+    return {
+        name: wfb.builder.config.project
+        for name, wfb in worker.workerforbuilders.items()
+        if wfb.builder is not None and wfb.builder.config is not None
+    }
+
+
 def forget_lost_builders(worker: AbstractLatentWorker) -> bool:
     """Drop what a worker keeps of builders that were removed, or that dropped it; tell if any.
 

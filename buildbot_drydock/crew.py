@@ -7,10 +7,11 @@ that holds a slot which a waiting lease needs gives it back between two builds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from buildbot_drydock.authorization import Subjects
 from buildbot_drydock.model import Labels, Resource, World
 from buildbot_drydock.offers import Demand, Offers
 from buildbot_drydock.planner import Plan
@@ -29,6 +30,11 @@ class Holder(Protocol):
     @property
     def builders(self) -> frozenset[str]:
         """The names of the builders that it serves."""
+        ...
+
+    @property
+    def askers(self) -> Sequence[Subjects]:
+        """In whose name it would ask for a lease, for each of these builders."""
         ...
 
     @property
@@ -83,6 +89,8 @@ class Crew:
         self._workers: dict[str, Holder] = {}
         self._promises: dict[str, Promise] = {}  # by worker
         self._refused: set[str] = set()  # workers that would have taken a build
+        # Whose builds were kept from a worker by who they are, and which blueprints refused them.
+        self._barred: dict[Subjects, tuple[Holder, frozenset[str]]] = {}
         self._offers: Offers | None = None  # None until the first turn
         self._wanting: list[frozenset[str]] = []  # the full blueprints of each lease that waits
         self.closed = False  # offers nothing more
@@ -118,20 +126,39 @@ class Crew:
             self._refused.add(worker.name)
         return offered
 
-    def may_start(self, worker: Holder, requires: Labels, demand: Demand) -> bool:
+    def may_start(
+        self, worker: Holder, requires: Labels, demand: Demand, subjects: Subjects = ()
+    ) -> bool:
         """Tell whether a worker may take a lease for one build, which *demand* is for.
 
         It may not while a warm worker of its kind would do.
         """
+        refused = self._refused_by(subjects)
         for other in self._alike(worker):
             resource = other.idle_on
-            if resource is not None and meets(resource.labels, requires) and other.is_warm():
+            if resource is None or resource.blueprint in refused:
+                continue
+            if meets(resource.labels, requires) and other.is_warm():
                 return False
-        return self._room(worker, demand) > 0
+        may = self._room(worker, demand, [subjects]) > 0
+        if refused and not may:
+            self._barred[subjects] = (worker, refused)
+        return may
 
-    def is_hopeless(self, demand: Demand) -> bool:
+    def may_use(self, worker: Holder, resource: Resource, subjects: Subjects) -> bool:
+        """Tell whether a build may run on what its worker has, as far as it is about who asks."""
+        refused = self._refused_by(subjects)
+        if resource.blueprint not in refused:
+            return True
+        self._barred[subjects] = (worker, refused)
+        return False
+
+    def _refused_by(self, subjects: Subjects) -> frozenset[str]:
+        return frozenset() if self._offers is None else self._offers.refused_by(subjects)
+
+    def is_hopeless(self, demand: Demand, subjects: Subjects = ()) -> bool:
         """Tell whether no configured blueprint can ever satisfy this."""
-        return self._offers is not None and self._offers.is_hopeless(demand)
+        return self._offers is not None and self._offers.is_hopeless(demand, subjects)
 
     def promise(self, worker: Holder) -> None:
         """A build was given to a worker that will ask for a lease."""
@@ -163,7 +190,7 @@ class Crew:
         return offered
 
     def _offered(self, worker: Holder) -> list[Holder]:
-        left = self._room(worker, worker.demand)
+        left = self._room(worker, worker.demand, worker.askers)
         offered: list[Holder] = []
         for each in self._alike(worker):
             if len(offered) >= left:
@@ -172,8 +199,8 @@ class Crew:
                 offered.append(each)
         return offered
 
-    def _room(self, worker: Holder, demand: Demand) -> int:
-        """Return for how many more leases there is, or could be made, capacity.
+    def _room(self, worker: Holder, demand: Demand, askers: Sequence[Subjects]) -> int:
+        """Return for how many more leases there is, or could be made, capacity, for any of those.
 
         A kind of worker that has no lease at all may have one that waits, so that others see it
         and make way. One that has some waits for these to become free: that costs no start.
@@ -190,7 +217,11 @@ class Crew:
             if each.idle_on is not None and (varied or each.name not in same)
         }
         promised = sum(promise.demand == demand for promise in self._promises.values())
-        return self._offers.room(demand, idle=idle.values(), backlog=backlog) - promised
+        rooms = [
+            self._offers.room(demand, subjects, idle=idle.values(), backlog=backlog)
+            for subjects in (askers if self._offers.by_subject and askers else [()])
+        ]
+        return max(rooms) - promised
 
     # --- after each turn -----------------------------------------------------------------------
 
@@ -210,6 +241,7 @@ class Crew:
             if resource is not None and self.is_wanted(resource):
                 worker.make_way()
         self._wake()
+        self._wake_barred()
 
     def is_wanted(self, resource: Resource) -> bool:
         """Tell whether a lease waits for a slot of this resource's blueprint, and note it served.
@@ -235,6 +267,14 @@ class Crew:
             if offered:
                 self._refused -= {each.name for each in refused if _kind(each) == kind}
                 self._wake_builders(offered[0])
+
+    def _wake_barred(self) -> None:
+        """Let builders look again whose builds may be given what they were kept from."""
+        for subjects, (worker, refused) in list(self._barred.items()):
+            if self._refused_by(subjects) != refused:
+                del self._barred[subjects]
+                if worker.name in self._workers:
+                    self._wake_builders(worker)
 
 
 def _kind(worker: Holder) -> Kind:

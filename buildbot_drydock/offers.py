@@ -9,8 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
+from buildbot_drydock.authorization import (
+    Grant,
+    Refusal,
+    Subjects,
+    is_restricted,
+    judge,
+    subjects_of,
+)
 from buildbot_drydock.costs import hourly_spending, launches_left
 from buildbot_drydock.model import (
     Blueprint,
@@ -31,6 +39,7 @@ from buildbot_drydock.policy import (
     unusable_host,
     worn_out,
 )
+from buildbot_drydock.reasons import AwaitingApproval, Declined
 
 _NOTHING: Final[Labels] = {}
 
@@ -42,6 +51,10 @@ class Demand:
     type: str
     requires: tuple[tuple[str, str], ...] | None
     blueprints: tuple[str, ...]
+
+
+# What is asked for, and in whose name; by nobody in particular if that makes no difference.
+Ask: TypeAlias = tuple[Demand, Subjects]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +79,17 @@ class Offers:
         self._leases = Counter(
             lease.resource for lease in world.leases if lease.resource is not None
         )
+        self.by_subject = any(is_restricted(blueprint) for blueprint in world.blueprints)
+        self._judged: dict[Subjects, dict[str, Refusal]] = {}  # the refusals, by blueprint
         self._waiting = Counter(
-            Demand(lease.type, tuple(sorted(lease.requires.items())), lease.blueprints)
+            self._ask(
+                Demand(lease.type, tuple(sorted(lease.requires.items())), lease.blueprints),
+                subjects_of(lease),
+            )
             for lease in world.leases
             if lease.status is LeaseStatus.PENDING
         )
-        self._forecasts: dict[Demand, Forecast | None] = {}
+        self._forecasts: dict[Ask, Forecast | None] = {}
         self._living: dict[str, list[Resource]] = {}
         for resource in world.resources:
             self._living.setdefault(resource.blueprint, []).append(resource)
@@ -79,38 +97,67 @@ class Offers:
         self._hosts_in_use = {resource.host for resource in world.resources}
         self._capacities = {each.name: self._capacity(each) for each in world.blueprints}
 
-    def room(self, demand: Demand, *, idle: Iterable[str], backlog: int) -> int:
-        """Return how many more leases of this kind may be asked for.
+    def room(
+        self, demand: Demand, subjects: Subjects = (), *, idle: Iterable[str], backlog: int
+    ) -> int:
+        """Return how many more leases of this kind may be asked for, in the name of *subjects*.
 
         *idle* are the blueprints of resources whose holders would make way. *backlog* leases may
         wait even if there is nothing to be had: they are what idle resources are reclaimed for.
         """
-        if demand not in self._forecasts:
-            self._forecasts[demand] = self._forecast(demand)
-        forecast = self._forecasts[demand]
+        ask = self._ask(demand, subjects)
+        if ask not in self._forecasts:
+            self._forecasts[ask] = self._forecast(ask)
+        forecast = self._forecasts[ask]
         if forecast is None:
             return 0
         reclaimable = sum(blueprint in forecast.serving for blueprint in idle)
         left = forecast.capacity + reclaimable - forecast.taken(reclaimable)
         return max(left, backlog - forecast.waiting)
 
-    def is_hopeless(self, demand: Demand) -> bool:
+    def is_hopeless(self, demand: Demand, subjects: Subjects = ()) -> bool:
         """Tell whether no configured blueprint can ever satisfy this."""
-        return not self._candidates(demand)
+        ask = self._ask(demand, subjects)
+        refusals = self._refusals(ask)
+        return not self._candidates(ask) and all(isinstance(r, Declined) for r in refusals)
 
-    def _forecast(self, demand: Demand) -> Forecast | None:
+    def refused_by(self, subjects: Subjects) -> frozenset[str]:
+        """Return the blueprints that these subjects may not use."""
+        return frozenset(self._refused(subjects)) if self.by_subject else frozenset()
+
+    def _ask(self, demand: Demand, subjects: Subjects) -> Ask:
+        return (demand, subjects if self.by_subject else ())
+
+    def _refused(self, subjects: Subjects) -> dict[str, Refusal]:
+        if not subjects:
+            return {}
+        if subjects not in self._judged:
+            known = self._world.authorizations
+            answers = ((b.name, judge(b, subjects, known)) for b in self._world.blueprints)
+            self._judged[subjects] = {
+                name: answer for name, answer in answers if not isinstance(answer, Grant)
+            }
+        return self._judged[subjects]
+
+    def _refusals(self, ask: Ask) -> list[Refusal]:
+        """Return why what fits may not be used, as far as that is so."""
+        demand, subjects = ask
+        refused = self._refused(subjects)
+        return [refused[b.name] for b in self._fitting_blueprints(demand) if b.name in refused]
+
+    def _forecast(self, ask: Ask) -> Forecast | None:
         """Look at what could serve a demand; ``None`` if nothing will for the time being."""
-        candidates = self._candidates(demand)
+        candidates = self._candidates(ask)
         if not candidates:
-            # Such a lease is refused at once, and its build told why.
-            return Forecast(serving=frozenset(), capacity=1, waiting=0)
+            return self._forecast_of_refused(ask)
+        demand, _ = ask
         serving = [blueprint for blueprint in candidates if self._serves(blueprint)]
         if not serving:
             return None
         rivals = {
             other: number
             for other, number in self._waiting.items()
-            if self._compete(candidates, demand, other)
+            if self._compete(candidates, ask, other)
         }
         return Forecast(
             serving=frozenset(blueprint.name for blueprint in serving),
@@ -122,9 +169,24 @@ class Offers:
             ),
         )
 
-    def _fitting(
-        self, candidates: list[Blueprint], demand: Demand, other: Demand, number: int
-    ) -> int:
+    def _forecast_of_refused(self, ask: Ask) -> Forecast | None:
+        if self.is_hopeless(*ask):
+            # Such a lease is refused at once, and its build told why.
+            return Forecast(serving=frozenset(), capacity=1, waiting=0)
+        if not any(isinstance(each, AwaitingApproval) for each in self._refusals(ask)):
+            return None
+        # One lease may wait for approval, so that it is asked for, and everybody sees who waits.
+        asker = ask[1][0]
+        waiting = sum(
+            number
+            for other, number in self._waiting.items()
+            if asker in other[1] and not self._candidates(other)
+        )
+        return Forecast(
+            serving=frozenset(), capacity=1, waiting=waiting, rivals=((waiting, waiting),)
+        )
+
+    def _fitting(self, candidates: list[Blueprint], demand: Demand, other: Ask, number: int) -> int:
         """Return how many slots that this demand could get would serve that many others, at least.
 
         Who waits for a certain host that is in use, or out of service, takes nothing of others.
@@ -133,7 +195,7 @@ class Offers:
         shared = [blueprint for blueprint in candidates if blueprint.name in names]
         if any(blueprint.hosts is None for blueprint in shared):
             return number
-        both = [dict(each.requires or ()) for each in (demand, other)]
+        both = [dict(each.requires or ()) for each in (demand, other[0])]
         return sum(self._slots(blueprint, *both) for blueprint in shared)
 
     def _slots(self, blueprint: Blueprint, *required: Labels) -> int:
@@ -159,15 +221,20 @@ class Offers:
             return self._capacities[blueprint.name]
         return self._capacity(blueprint, dict(demand.requires))
 
-    def _compete(self, candidates: list[Blueprint], demand: Demand, other: Demand) -> bool:
+    def _compete(self, candidates: list[Blueprint], ask: Ask, other: Ask) -> bool:
         """Tell whether leases of another kind could take what this demand could get."""
         names = {blueprint.name for blueprint in self._candidates(other)}
         return any(
-            blueprint.name in names and _could_share(blueprint, demand, other)
+            blueprint.name in names and _could_share(blueprint, ask[0], other[0])
             for blueprint in candidates
         )
 
-    def _candidates(self, demand: Demand) -> list[Blueprint]:
+    def _candidates(self, ask: Ask) -> list[Blueprint]:
+        demand, subjects = ask
+        refused = self._refused(subjects)
+        return [each for each in self._fitting_blueprints(demand) if each.name not in refused]
+
+    def _fitting_blueprints(self, demand: Demand) -> list[Blueprint]:
         return [
             blueprint
             for blueprint in self._world.blueprints

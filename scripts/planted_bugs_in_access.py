@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from planted_bugs import EXECUTOR, MEMORY, SQL, STORMS, Bug
+from planted_bugs import MEMORY, SQL, STORMS, Bug
 
 RULE = ("tests/unit/test_authorization.py",)
 PLANNER = ("tests/unit/test_planner_authorization.py",)
+TURNS = ("tests/unit/test_authorized_turns.py",)
 
 BUGS: list[Bug] = []
 
@@ -159,14 +160,14 @@ _bug(
 )
 _bug(
     "executor.py",
-    EXECUTOR,
+    TURNS,
     "a launch of one's own makes one's claims fail",
     "                self._approved[action.blueprint] = raised\n",
     "                pass\n",
 )
 _bug(
     "controller.py",
-    STORMS,
+    TURNS,
     "after a reconfig, decisions are not read before they count",
     "            if wanted <= known:\n                return",
     "            if True:\n                return",

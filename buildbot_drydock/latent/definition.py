@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import pydantic
 
+from buildbot_drydock.authorization import KINDS_OF_SUBJECT
 from buildbot_drydock.interfaces import Prepares, Provider, Vacates
 from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, unit
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
@@ -61,6 +62,15 @@ def _sequence(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _pattern(value: str) -> str:
+    known = ", ".join(f"'{kind}'" for kind in KINDS_OF_SUBJECT)
+    if value != "*" and not value.startswith(KINDS_OF_SUBJECT):
+        raise ValueError(f"it begins with none of {known}, and is not '*'")
+    if value in KINDS_OF_SUBJECT:
+        raise ValueError("it names nobody")
+    return value
+
+
 def _entry(value: object) -> object:
     return value.arguments if isinstance(value, Schedule) else value
 
@@ -69,6 +79,10 @@ LabelKey = Annotated[str, pydantic.BeforeValidator(label_key)]
 LabelValue = Annotated[str, pydantic.BeforeValidator(label_text)]
 Offers = Annotated[
     tuple[LabelValue, ...], pydantic.BeforeValidator(_sequence), pydantic.Field(min_length=1)
+]
+Patterns = Annotated[
+    tuple[Annotated[str, pydantic.AfterValidator(_pattern)], ...],
+    pydantic.BeforeValidator(_sequence),
 ]
 Entries = Annotated[
     tuple[Annotated[Entry, pydantic.BeforeValidator(_entry)], ...],
@@ -180,8 +194,36 @@ class CommonFields(Fields):
         },
     )
 
+    allow: Patterns | None = pydantic.Field(
+        default=None,
+        description="Who may use it, of builders, projects and people: patterns such as "
+        "'builder/release-*', 'project/linux' or 'person/*@example.org'. None is everybody, unless "
+        "it needs approval.",
+        json_schema_extra={
+            "values": "a list of patterns, or None",
+            "remedy": "give allow a list such as ['builder/release-*', 'project/linux', "
+            "'person/*@example.org'], or None for everybody",
+        },
+    )
+    needs_approval: bool = pydantic.Field(
+        default=False,
+        description="Whether an administrator has to approve its use, once, for each builder or "
+        "person that is not in allow.",
+    )
+    approvers: str = pydantic.Field(
+        default="",
+        description="Who approves that, in words, for those who wait to read. If empty, that is "
+        "an administrator.",
+    )
+
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()
+        if self.approvers and not self.needs_approval:
+            yield Conflict(
+                ("approvers", "needs_approval"),
+                "nobody has to approve anything",
+                "set needs_approval=True, or remove approvers",
+            )
         if self.min_ready > self.limit:
             yield Conflict(
                 ("min_ready", "limit"),
@@ -315,6 +357,9 @@ class Definition(Declaration):
             failure_budget=fields.failure_budget,
             max_hourly_cost=None if priced is None else priced.max_hourly_cost,
             minimum_billing=0.0 if priced is None else priced.minimum_billing,
+            allow=fields.allow,
+            needs_approval=fields.needs_approval,
+            approvers=fields.approvers,
             prepares=issubclass(self.provider_class, Prepares),
             vacates=issubclass(self.provider_class, Vacates),
             state=BlueprintState(name=self.name) if state is None else state,

@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from buildbot_drydock import buildbot_hooks as hooks
+from buildbot_drydock.authorization import Subjects, subjects_of_build
 from buildbot_drydock.errors import DrydockError, LeaseBroken
 from buildbot_drydock.events import ResourceGivenNotice
 from buildbot_drydock.latent.attempts import Attempts
@@ -132,6 +133,15 @@ class DrydockWorker(AbstractLatentWorker):
     def builders(self) -> frozenset[str]:
         return hooks.builders_of(self)
 
+    @property
+    def askers(self) -> list[Subjects]:
+        projects = hooks.projects_of_builders(self)
+        return [subjects_of_build(name, project) for name, project in projects.items()]
+
+    def _subjects(self, builder: str) -> Subjects:
+        """Return in whose name a lease for a builder's build is asked for."""
+        return subjects_of_build(builder, hooks.projects_of_builders(self).get(builder))
+
     def _login_password(self) -> str:
         if self._tenancy is None:
             return str(self.getRandomPass())  # nobody is told
@@ -234,10 +244,13 @@ class DrydockWorker(AbstractLatentWorker):
         except Exception:  # noqa: BLE001 - a user's renderable may raise anything
             self.log.failure("worker {name}: requires cannot be rendered", name=self.name)
             return True  # likewise
+        subjects = self._subjects(str(properties.getProperty("buildername")))
+        crew = self.service.crew
         if self._tenancy is not None:
-            return meets(self._tenancy.resource.labels, requires)
+            resource = self._tenancy.resource
+            return meets(resource.labels, requires) and crew.may_use(self, resource, subjects)
         demand = demand_of(self.terms.type, requires, self.terms.blueprints)
-        return self.service.crew.may_start(self, requires, demand)
+        return crew.may_start(self, requires, demand, subjects)
 
     def buildStarted(self, wfb: Any) -> None:
         if hooks.is_at_rest(self) and self._has_service:
@@ -350,7 +363,7 @@ class DrydockWorker(AbstractLatentWorker):
             )
         except LeaseBroken as error:
             demand = demand_of(self.terms.type, requires, self.terms.blueprints)
-            if self.service.crew.is_hopeless(demand):
+            if self.service.crew.is_hopeless(demand, self._subjects_of(build)):
                 raise Hopeless(str(error)) from None
             raise StartFailed(str(error)) from None
         except TookTooLong as error:
@@ -367,6 +380,7 @@ class DrydockWorker(AbstractLatentWorker):
             blueprints=self.terms.blueprints,
             priority=self.terms.priority,
             attributes=hooks.describe_build(build),
+            subjects=self._subjects_of(build),
         )
         if self._attempt is not attempt:
             await self.service.leases.release(lease.id, "it was asked for in vain")
@@ -374,6 +388,9 @@ class DrydockWorker(AbstractLatentWorker):
             self._lease = lease
             self.service.leases.hold(lease.id, self._lost, self._warned)
         return lease
+
+    def _subjects_of(self, build: Any) -> Subjects:
+        return () if build is None else self._subjects(str(build.builder.name))
 
     async def _render(self, build: Any) -> Labels:
         if build is None:

@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from buildbot_drydock.actions import RequestApproval
-from buildbot_drydock.authorization import Grant, Refusal, is_restricted, judge, subjects_of
+from buildbot_drydock.authorization import (
+    Grant,
+    Refusal,
+    Subjects,
+    is_restricted,
+    judge,
+    subjects_of,
+)
 from buildbot_drydock.model import Blueprint, Lease, World
 from buildbot_drydock.queries import is_plain
 from buildbot_drydock.reasons import AwaitingApproval
 
 LONGEST_SUBJECT: Final = 190  # characters; what a key of a table holds
-
-Subjects = tuple[str, ...]
 
 
 class Permission:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from buildbot_drydock.actions import AcquireLease, Action, BreakLease, BuildResource, SettleResource
-from buildbot_drydock.authorization import Grant, Refusal
+from buildbot_drydock.authorization import Grant, Refusal, Subjects
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Resource
 from buildbot_drydock.planner.labels import LabelKey, label_key
-from buildbot_drydock.planner.permission import Permission, Subjects
+from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
 from buildbot_drydock.policy import misfit, order_of_service

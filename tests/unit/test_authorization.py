@@ -26,11 +26,10 @@ def known(*rows):
 
 
 class TestSubjects(SynchronousTestCase):
-    def test_a_build_asks_for_its_builder_its_project_and_its_worker_in_this_order(self) -> None:
-        self.assertEqual(subjects_of_build("tests", "lab", "worker/linux-001"), TESTS)
+    def test_a_build_asks_for_its_builder_and_its_project_in_this_order(self) -> None:
+        self.assertEqual(subjects_of_build("tests", "lab"), ("builder/tests", "project/lab"))
         for none in (None, ""):
-            found = subjects_of_build("tests", none, "worker/w")
-            self.assertEqual(found, ("builder/tests", "worker/w"))
+            self.assertEqual(subjects_of_build("tests", none), ("builder/tests",))
 
     def test_a_lease_that_names_nobody_asks_for_its_owner(self) -> None:
         self.assertEqual(subjects_of(lease(owner="person/ana")), ("person/ana",))

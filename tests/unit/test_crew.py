@@ -21,6 +21,7 @@ class Worker:
     name: str
     demand: Demand = ANY
     builders: frozenset[str] = frozenset({"tests"})
+    askers: list[tuple[str, ...]] = field(default_factory=lambda: [("builder/tests",)])
     has_lease: bool = False
     idle_on: Resource | None = None
     willing: bool = True
