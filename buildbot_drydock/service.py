@@ -23,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python import threadpool
 
 from buildbot_drydock import buildbot_hooks as hooks
+from buildbot_drydock.approvals import Approvals
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.controller import Controller
 from buildbot_drydock.crew import Crew, Holder
@@ -69,7 +70,7 @@ TOKEN_BYTES: Final = 8
 class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
-    Public are ``leases``, ``people``, ``maintenance``, ``store``, ``listings``, ``controller``,
+    Public are ``leases``, ``people``, ``maintenance``, ``approvals``, ``store``, ``listings``, ``controller``,
     ``crew``, ``attempts``, ``metrics`` and what is documented below.
     """
 
@@ -235,6 +236,7 @@ class DrydockService(BuildbotService):
             lease_changed=self.leases.lease_changed,
         )
         self.maintenance = Maintenance(self.store, clock, self.wake)
+        self.approvals = Approvals(self.store, self.wake, self._needing_approval)
         executor = Executor(
             self.store,
             self._calls,
@@ -367,6 +369,9 @@ class DrydockService(BuildbotService):
     def definitions(self) -> dict[str, Definition]:
         """Return the blueprints as configured, by name."""
         return dict(self._definitions)
+
+    def _needing_approval(self) -> list[str]:
+        return [name for name, each in self._definitions.items() if each.fields.needs_approval]
 
     async def usage(self) -> Usage:
         return await read_usage(self._pool)

@@ -19,6 +19,8 @@ ACTIONS = {
     "drydock_resources/": ("reclaim",),
     "drydock_blueprints/": ("pause", "resume", "drain", "disable"),
     "drydock_hosts/": ("disable", "enable"),
+    "drydock_authorizations": ("approve", "decline"),
+    "drydock_authorizations/": ("approve", "decline"),
 }
 ALL_ACTIONS = (
     *(name for names in ACTIONS.values() for name in names),
@@ -26,7 +28,19 @@ ALL_ACTIONS = (
 )
 ARGUMENTS = (
     *("reason", "until", "at_once", "break_leases", "seconds", "type", "requires", "blueprints"),
-    *("priority", "attributes", "owner", "actor", "status", "", "__init__", "self", "nonce"),
+    *(
+        "blueprint",
+        "subject",
+        "priority",
+        "attributes",
+        "owner",
+        "actor",
+        "status",
+        "",
+        "__init__",
+        "self",
+        "nonce",
+    ),
 )
 TEXTS = (
     *("", "linux", "gpu", "host", "pending", "active", "x" * 300, "x" * 2000, "\0", "a\0b"),
@@ -81,7 +95,7 @@ class Requests:
     # --- paths -------------------------------------------------------------------------------
 
     def _acts(self, pattern: str) -> bool:
-        return pattern == "drydock_leases" or self._actions(pattern) != ALL_ACTIONS
+        return pattern in ACTIONS or self._actions(pattern) != ALL_ACTIONS
 
     def _actions(self, pattern: str) -> tuple[str, ...]:
         if pattern in ACTIONS:
@@ -170,6 +184,9 @@ class Requests:
                     {"break_leases": True},
                     {"seconds": 0.5},
                     {"until": 4e9},
+                    {"blueprint": "gpu", "subject": "person/other", "reason": "a test"},
+                    {"blueprint": "gpu", "subject": "builder/tests"},
+                    {"blueprint": "linux", "subject": "person/other"},
                 )
             )
         names = self.random.sample(ARGUMENTS, self.random.randrange(4))

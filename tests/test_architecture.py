@@ -31,7 +31,7 @@ LAYERS = {
     ),
     "interfaces": ("interfaces",),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop", "closing"),
-    "leases": ("leases", "maintenance", "people"),
+    "leases": ("leases", "maintenance", "people", "approvals"),
     "store": ("store",),
     "remote": ("remote",),
     "latent": ("latent",),
@@ -86,13 +86,14 @@ CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
     *("change_host", "set_faults", "give_notice", "set_price"),
     *("begin_use", "end_use", "end_uses"),
+    *("request_authorization", "decide_authorization"),
 }
 CHANGING_VERBS_OF_A_STORE = {"acquire", "renew"}
 CHANGE_ROWS = (
     *("executor", "provider_calls", "launches", "leases", "maintenance", "people"),
-    *("closing", "store", "testing"),
+    *("approvals", "closing", "store", "testing"),
 )
-WWW_READS = ("listings", "usage", "journal", "spending")
+WWW_READS = ("listings", "authorization_listing", "usage", "journal", "spending")
 PROVIDER_VERBS = {"inventory", "vacate"}
 PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
 CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")

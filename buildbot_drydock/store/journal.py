@@ -15,8 +15,9 @@ from sqlalchemy.engine import Connection
 
 from buildbot_drydock.interfaces import Clock
 from buildbot_drydock.store import transactions
+from buildbot_drydock.store.authorization_listing import AUTHORIZATIONS
 from buildbot_drydock.store.listings import EVENTS, LEASES, RESOURCES, find_rows
-from buildbot_drydock.store.schema import events
+from buildbot_drydock.store.schema import authorizations, events
 
 MOST_AT_ONCE: Final = 500  # events
 MOST_SKIPPED: Final = 200  # ids that are looked for again
@@ -28,6 +29,7 @@ class News:
     events: list[dict[str, Any]] = field(default_factory=list)  # ordered by id
     resources: list[dict[str, Any]] = field(default_factory=list)  # as they are by now
     leases: list[dict[str, Any]] = field(default_factory=list)
+    authorizations: list[dict[str, Any]] = field(default_factory=list)
     more: bool = False  # there are, or may be, others already
 
 
@@ -77,9 +79,25 @@ def _news(connection: Connection, last: int, skipped: list[int]) -> News:
         events=found,
         resources=find_rows(connection, RESOURCES, _numbers(found, "resourceid")),
         leases=find_rows(connection, LEASES, _numbers(found, "leaseid")),
+        authorizations=_authorizations(connection, found),
         more=more,
     )
 
 
 def _numbers(found: list[dict[str, Any]], name: str) -> set[int]:
     return {event[name] for event in found if event[name] is not None}
+
+
+def _authorizations(connection: Connection, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the authorizations that events are about, each of which names its subject."""
+    of: dict[str, set[str]] = {}
+    for event in found:
+        if event["kind"].startswith("authorization-"):
+            of.setdefault(event["blueprint"], set()).add(event["data"].get("subject", ""))
+    numbers: list[int] = []
+    for blueprint, subjects in of.items():
+        query = sa.select(authorizations.c.id).where(
+            authorizations.c.blueprint == blueprint, authorizations.c.subject.in_(subjects)
+        )
+        numbers += connection.execute(query).scalars()
+    return find_rows(connection, AUTHORIZATIONS, numbers) if numbers else []

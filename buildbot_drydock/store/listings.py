@@ -174,6 +174,7 @@ LEASES: Final = Listing(
         "build": _attribute("build"),
         "buildid": _attribute("buildid"),
         "authorized_by": _words("authorized_by"),
+        "subjects": Field("subjects", Kind.OBJECT, _list),
         "status": _words("status"),
         "version": _integer("version"),
         "requested_at": _number("requested_at"),

@@ -173,7 +173,7 @@ async def _request(
 async def _release(
     service: DrydockService, path: Mapping[str, Any], actor: str, asked: Reason
 ) -> int:
-    number = _number(path, "leaseid")
+    number = number_in(path, "leaseid")
     if await service.people.release(number, actor=actor, reason=asked.reason) is None:
         missing(f"there is no lease {number}")
     return number
@@ -182,7 +182,7 @@ async def _release(
 async def _renew(
     service: DrydockService, path: Mapping[str, Any], actor: str, asked: RenewArguments
 ) -> int:
-    number = _number(path, "leaseid")
+    number = number_in(path, "leaseid")
     seconds = asked.seconds or service.leases.lease_seconds
     if await service.people.renew(number, actor=actor, seconds=seconds) is None:
         if await service.store.lease(number) is None:
@@ -194,7 +194,7 @@ async def _renew(
 async def _reclaim(
     service: DrydockService, path: Mapping[str, Any], actor: str, asked: ReclaimArguments
 ) -> int:
-    number = _number(path, "resourceid")
+    number = number_in(path, "resourceid")
     found = await service.maintenance.reclaim(
         number, actor=actor, reason=asked.reason, break_leases=asked.break_leases
     )
@@ -244,7 +244,8 @@ async def _host(service: DrydockService, path: Mapping[str, Any]) -> str:
     return name
 
 
-def _number(path: Mapping[str, Any], name: str) -> int:
+def number_in(path: Mapping[str, Any], name: str) -> int:
+    """Return the id that a path leads to; nothing is found at one that no row can have."""
     number = int(path[name])
     if not 0 < number <= MOST_INTEGER:
         missing("there is no such id")

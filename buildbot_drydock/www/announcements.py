@@ -21,7 +21,7 @@ from buildbot_drydock.interfaces import Clock, ReactorTime
 from buildbot_drydock.reasons import Reason
 from buildbot_drydock.store.journal import Journal, News
 from buildbot_drydock.store.listings import LEASES
-from buildbot_drydock.www import overview
+from buildbot_drydock.www import authorizations, overview
 
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
@@ -33,6 +33,7 @@ MOST_TIMES: Final = 10_000
 ROWS_AT_A_TIME: Final = 50  # told of before others have the reactor
 
 _OF_HOSTS: Final = ("host-mode-changed", "host-lost", "host-returned", "host-list-read")
+_OF_AUTHORIZATIONS: Final = ("authorization-requested", "authorization-decided")
 _BEGINNINGS: Final = {"lease-requested": "leaseid", "resource-requested": "resourceid"}
 
 # Sends one message: the name of the resource type, the row, and "new" or "update".
@@ -156,6 +157,7 @@ class Announcements:
             for event in overview.events(some):
                 self._produce("drydock_event", event, "new")
             await self._breathe()
+        self._tell_authorizations(news, own)
         self._blueprints.update(event["blueprint"] for event in own if event["blueprint"])
         self._hosts = self._hosts or any(event["kind"] in _OF_HOSTS for event in own)
         return _numbers(own, "leaseid")
@@ -174,6 +176,16 @@ class Announcements:
             for row in shown:
                 self._produce(kind, row, "new" if row[name] in new else "update")
             await self._breathe()
+
+    def _tell_authorizations(self, news: News, own: list[dict[str, Any]]) -> None:
+        changed = {
+            (event["blueprint"], event["data"].get("subject"))
+            for event in own
+            if event["kind"] in _OF_AUTHORIZATIONS
+        }
+        rows = [row for row in news.authorizations if (row["blueprint"], row["subject"]) in changed]
+        for row in authorizations.shown(self._service, rows):
+            self._produce("drydock_authorization", row, "new" if row["version"] == 1 else "update")
 
     async def _breathe(self) -> None:
         """Let others have the reactor."""

@@ -10,7 +10,9 @@ from twisted.internet.defer import Deferred
 
 from buildbot_drydock.people import person_of
 from buildbot_drydock.queries import MOST_INTEGER
+from buildbot_drydock.store.authorization_listing import AUTHORIZATIONS
 from buildbot_drydock.store.listings import LEASES, RESOURCES, Listing
+from buildbot_drydock.www.authorizations import DrydockAuthorizationsEndpoint
 from buildbot_drydock.www.endpoints import DrydockEndpoint
 
 _READ = "get"
@@ -34,8 +36,8 @@ class DrydockEndpointMatcher(EndpointMatcherBase):
 
     Each of *action*, *blueprint* and *owner* is a pattern as Buildbot's rules have them, and
     ``None`` for any. *action* is the name of an action, or ``get`` for reading, which no rule is
-    about that doesn't say so. *blueprint* is that of the resource, or of a lease's resource; of a
-    request, all that it may come from have to match. *owner* is that of a lease, such as
+    about that doesn't say so. *blueprint* is that of the resource, the authorization, or of a
+    lease's resource; of a request, all that it may come from have to match. *owner* is that of a lease, such as
     ``worker/*`` or ``person/ana@example.org``; the resource of no lease has one.
 
     With ``RolesFromOwner``, the owner of a lease is the person who requested it.
@@ -90,8 +92,12 @@ class DrydockEndpointMatcher(EndpointMatcherBase):
     async def _subject(
         self, endpoint: DrydockEndpoint, path: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Return the lease or resource that a path leads to, if it does."""
-        of: list[tuple[str, Listing]] = [("leaseid", LEASES), ("resourceid", RESOURCES)]
+        """Return the lease, resource or authorization that a path leads to, if it does."""
+        of: list[tuple[str, Listing]] = [
+            ("leaseid", LEASES),
+            ("resourceid", RESOURCES),
+            ("authorizationid", AUTHORIZATIONS),
+        ]
         for name, listing in of:
             if name in path and 0 < path[name] <= MOST_INTEGER:
                 rows = await endpoint.service.listings.rows(listing, [path[name]])
@@ -115,7 +121,9 @@ class DrydockEndpointMatcher(EndpointMatcherBase):
                 for blueprint in endpoint.service.blueprints(endpoint.service.now())
                 if any(host.name == path["host"] for host in blueprint.hosts or ())
             ]
-        named = options.get("blueprints")
+        named: Any = options.get("blueprints")
+        if isinstance(endpoint, DrydockAuthorizationsEndpoint):
+            named = [options.get("blueprint")]
         if isinstance(named, list) and named:
             return [each if isinstance(each, str) else None for each in named]
         return list(endpoint.service.definitions())

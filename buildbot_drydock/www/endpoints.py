@@ -341,12 +341,3 @@ class DrydockHost(base.ResourceType):
     endpoints = [DrydockHostsEndpoint, DrydockHostEndpoint]
     eventPathPatterns = ["/drydock_hosts/:hostid"]
     entityType = entities.HOST
-
-
-RESOURCE_TYPES: Final = (
-    DrydockBlueprint,
-    DrydockResource,
-    DrydockLease,
-    DrydockEvent,
-    DrydockHost,
-)

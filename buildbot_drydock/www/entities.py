@@ -144,7 +144,7 @@ LEASE: Final = entity(
     {**LEASES.kinds, **LEASE_EXTRA},
     known=("leaseid", "owner", "status", "requires", "attributes"),
     lists={
-        **{"locks": _TEXTS, "returns": _TEXTS, "blueprints": _TEXTS},
+        **{"locks": _TEXTS, "returns": _TEXTS, "blueprints": _TEXTS, "subjects": _TEXTS},
         "reasons": types.JsonObject(),
     },
 )

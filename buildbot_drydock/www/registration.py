@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.www.asking import check_arguments
-from buildbot_drydock.www.endpoints import RESOURCE_TYPES
+from buildbot_drydock.www.authorizations import DrydockAuthorization
+from buildbot_drydock.www.endpoints import (
+    DrydockBlueprint,
+    DrydockEvent,
+    DrydockHost,
+    DrydockLease,
+    DrydockResource,
+)
 from buildbot_drydock.www.spending import SPENDING_TYPES
+
+RESOURCE_TYPES: Final = (
+    DrydockBlueprint,
+    DrydockResource,
+    DrydockLease,
+    DrydockEvent,
+    DrydockHost,
+    DrydockAuthorization,
+    *SPENDING_TYPES,
+)
 
 
 def register(master: Any) -> None:
     """Register all types; nothing if they are. They stay until the master ends."""
-    if hooks.register_types(master, (*RESOURCE_TYPES, *SPENDING_TYPES)):
+    if hooks.register_types(master, RESOURCE_TYPES):
         hooks.check_queries(master, check_arguments)
 
 

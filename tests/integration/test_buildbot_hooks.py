@@ -19,7 +19,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.service import DrydockService
 from buildbot_drydock.www import registration
-from buildbot_drydock.www.endpoints import RESOURCE_TYPES, DrydockLease, DrydockLeaseEndpoint
+from buildbot_drydock.www.endpoints import DrydockLease, DrydockLeaseEndpoint
+from buildbot_drydock.www.registration import RESOURCE_TYPES
 from tests.integration.masters import DrydockMasterTestCase
 from tests.integration.test_worker_process import configuration
 

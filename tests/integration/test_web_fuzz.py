@@ -35,6 +35,7 @@ PATHS = st.sampled_from(
         *("drydock_blueprints/linux/drydock_leases", "builds/1/drydock_leases"),
         *("drydock_costs", "drydock_costs/1", "drydock_spending", "builders/1/drydock_spending"),
         *("builds/1/drydock_costs", "drydock_leases/1/drydock_costs"),
+        *("drydock_authorizations", "drydock_authorizations/1"),
     ]
 )
 
@@ -50,7 +51,12 @@ def _question(path: str, arguments: list[tuple[str, str]]) -> Request:
 
 
 METHODS = st.sampled_from(sorted({name for names in ACTIONS.values() for name in names}))
-FIELDS = st.sampled_from(["reason", "until", "seconds", "requires", "blueprints", "break_leases"])
+FIELDS = st.sampled_from(
+    [
+        *("reason", "until", "seconds", "requires", "blueprints", "break_leases"),
+        *("blueprint", "subject"),
+    ]
+)
 READABLE = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES = st.sampled_from([str(each) for each in NUMBERS] + [t for t in TEXTS if t != "\ud800"])
 ARGUMENTS = st.tuples(NAMES, VALUES) | st.tuples(NAMES | READABLE, VALUES | READABLE)
