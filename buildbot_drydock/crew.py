@@ -156,10 +156,6 @@ class Crew:
     def _refused_by(self, subjects: Subjects) -> frozenset[str]:
         return frozenset() if self._offers is None else self._offers.refused_by(subjects)
 
-    def is_hopeless(self, demand: Demand, subjects: Subjects = ()) -> bool:
-        """Tell whether no configured blueprint can ever satisfy this."""
-        return self._offers is not None and self._offers.is_hopeless(demand, subjects)
-
     def promise(self, worker: Holder) -> None:
         """A build was given to a worker that will ask for a lease."""
         self._promises[worker.name] = Promise(worker.demand)

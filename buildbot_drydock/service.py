@@ -24,6 +24,7 @@ from twisted.python import threadpool
 
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.approvals import Approvals
+from buildbot_drydock.authorization import Subjects
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.controller import Controller
 from buildbot_drydock.crew import Crew, Holder
@@ -41,7 +42,7 @@ from buildbot_drydock.metrics.census import Census, take_census
 from buildbot_drydock.metrics.holds import Holds
 from buildbot_drydock.metrics.registry import Metrics
 from buildbot_drydock.model import Blueprint, Lease, Resource, World
-from buildbot_drydock.offers import Offers
+from buildbot_drydock.offers import Demand, Offers
 from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
@@ -327,6 +328,10 @@ class DrydockService(BuildbotService):
             spare_what_stays()
         assert self._offers is not None
         self.crew.see(world, self.controller.plan, self._offers)
+
+    def is_hopeless(self, demand: Demand, subjects: Subjects) -> bool:
+        """Tell whether no blueprint can ever satisfy this, as of the plan that is carried out."""
+        return self._offers is not None and self._offers.is_hopeless(demand, subjects)
 
     async def _in_planning_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await deferToThreadPool(self._reactor, self._planning, function, *arguments)

@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from buildbot.interfaces import LatentWorkerCannotSubstantiate, LatentWorkerFailedToSubstantiate
 
 from buildbot_drydock.latent.attempts import Attempts
-from buildbot_drydock.reasons import Booting, Full, OutOfService, OverBudget, Reason, Reclaiming
+from buildbot_drydock.reasons import (
+    AwaitingApproval,
+    Booting,
+    Full,
+    NotAuthorized,
+    OutOfService,
+    OverBudget,
+    Reason,
+    Reclaiming,
+)
 
 # What a lease may wait for without anything having failed.
-_PATIENCE = (Full, OverBudget, Booting, Reclaiming, OutOfService)
+_PATIENCE = (
+    *(Full, OverBudget, Booting, Reclaiming, OutOfService),
+    *(NotAuthorized, AwaitingApproval),
+)
 
 
 class StartFailed(Exception):

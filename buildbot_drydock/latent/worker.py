@@ -363,7 +363,7 @@ class DrydockWorker(AbstractLatentWorker):
             )
         except LeaseBroken as error:
             demand = demand_of(self.terms.type, requires, self.terms.blueprints)
-            if self.service.crew.is_hopeless(demand, self._subjects_of(build)):
+            if self.service.is_hopeless(demand, self._subjects_of(build)):
                 raise Hopeless(str(error)) from None
             raise StartFailed(str(error)) from None
         except TookTooLong as error:
