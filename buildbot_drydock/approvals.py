@@ -42,14 +42,11 @@ class Approvals:
                 f"blueprint: {blueprint!r} needs no approval; its allow list in the configuration "
                 "says who may use it, or set needs_approval=True there"
             )
-        if not subject.startswith(KINDS_OF_SUBJECT) or subject != subject.rstrip():
-            raise ValueError(
-                f"subject: {subject!r} is neither a builder, a project nor a person; write "
-                f"{' or '.join(f'{kind}NAME' for kind in KINDS_OF_SUBJECT)}, without wildcards"
-            )
         decided = None
         while decided is None:
             seen = await self._known(blueprint, subject)
+            if not seen.version:
+                _check_subject(subject)
             if (seen.status, seen.reason) == (status, reason):
                 return seen
             record = events.AuthorizationDecided(
@@ -69,3 +66,13 @@ class Approvals:
         rows = await self._store.rows(authorizations_of=[blueprint])
         unknown = Authorization(blueprint=blueprint, subject=subject)
         return rows.authorizations.get((blueprint, subject), unknown)
+
+
+def _check_subject(subject: str) -> None:
+    """Refuse what nobody asks in the name of; what somebody asked for is not in question."""
+    named = subject.startswith(KINDS_OF_SUBJECT) and subject not in KINDS_OF_SUBJECT
+    if not named or subject != subject.rstrip():
+        raise ValueError(
+            f"subject: {subject!r} is neither a builder, a project nor a person; write "
+            f"{' or '.join(f'{kind}NAME' for kind in KINDS_OF_SUBJECT)}, without wildcards"
+        )

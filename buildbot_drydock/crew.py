@@ -89,8 +89,9 @@ class Crew:
         self._workers: dict[str, Holder] = {}
         self._promises: dict[str, Promise] = {}  # by worker
         self._refused: set[str] = set()  # workers that would have taken a build
-        # Whose builds were kept from a worker by who they are, and which blueprints refused them.
-        self._barred: dict[Subjects, tuple[Holder, frozenset[str]]] = {}
+        # Whose builds were kept from a worker by who they are, and which blueprints refused them;
+        # ``None`` if that was not known yet.
+        self._barred: dict[Subjects, tuple[Holder, frozenset[str] | None]] = {}
         self._offers: Offers | None = None  # None until the first turn
         self._wanting: list[frozenset[str]] = []  # the full blueprints of each lease that waits
         self.closed = False  # offers nothing more
@@ -147,8 +148,8 @@ class Crew:
 
     def may_use(self, worker: Holder, resource: Resource, subjects: Subjects) -> bool:
         """Tell whether a build may run on what its worker has, as far as it is about who asks."""
-        refused = self._refused_by(subjects)
-        if resource.blueprint not in refused:
+        refused = None if self._offers is None else self._refused_by(subjects)
+        if refused is not None and resource.blueprint not in refused:
             return True
         self._barred[subjects] = (worker, refused)
         return False

@@ -7,6 +7,8 @@ from planted_bugs import MEMORY, SQL, STORMS, Bug
 RULE = ("tests/unit/test_authorization.py",)
 PLANNER = ("tests/unit/test_planner_authorization.py",)
 TURNS = ("tests/unit/test_authorized_turns.py",)
+OFFERS = ("tests/unit/test_offers_authorized.py",)
+APPROVALS = ("tests/unit/test_approvals.py",)
 
 BUGS: list[Bug] = []
 
@@ -178,4 +180,66 @@ _bug(
     "a lease that went back to the pool stays authorized",
     '            authorized_by="",\n        )\n    if event is LeaseEvent.VACATE',
     "        )\n    if event is LeaseEvent.VACATE",
+)
+
+# --- what is offered to whom -----------------------------------------------------------------------
+
+_bug(
+    "offers.py",
+    OFFERS,
+    "who may not use a blueprint is offered its capacity",
+    "for each in self._fitting_blueprints(demand) if each.name not in refused]",
+    "for each in self._fitting_blueprints(demand)]",
+)
+_bug(
+    "offers.py",
+    OFFERS,
+    "any number of leases may wait for approval",
+    "serving=frozenset(), capacity=1, waiting=waiting, rivals=((waiting, waiting),)",
+    "serving=frozenset(), capacity=1, waiting=waiting",
+)
+_bug(
+    "offers.py",
+    OFFERS,
+    "nobody's lease is there to have approval asked for",
+    "if not any(isinstance(each, AwaitingApproval) for each in self._refusals(ask)):",
+    "if True:",
+)
+_bug(
+    "crew.py",
+    OFFERS,
+    "a build runs on what another builder was given",
+    "if refused is not None and resource.blueprint not in refused:",
+    "if refused is not None:",
+)
+_bug(
+    "crew.py",
+    OFFERS,
+    "a warm worker keeps builds waiting that may not run on it",
+    "if resource is None or resource.blueprint in refused:",
+    "if resource is None:",
+)
+_bug(
+    "crew.py",
+    OFFERS,
+    "builders are not woken when something was decided about them",
+    "            if self._refused_by(subjects) != refused:\n",
+    "            if not self._workers:\n",
+)
+
+# --- decisions -------------------------------------------------------------------------------------
+
+_bug(
+    "approvals.py",
+    APPROVALS,
+    "a decision is forgotten if another one comes first",
+    "        while decided is None:\n",
+    "        if decided is None:\n",
+)
+_bug(
+    "approvals.py",
+    APPROVALS,
+    "a decision that nobody heeds is written down",
+    "if blueprint not in self._needing():",
+    "if False:",
 )

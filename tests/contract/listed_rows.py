@@ -86,6 +86,7 @@ def lease_row(number: int) -> dict[str, Any]:
         "returns": json.dumps(["its host vanished"] if number % 7 == 0 else []),
         "reason": "",
         "held_since": None if number % 3 == 0 else 120.0 + number,
+        "subjects": json.dumps([f"builder/b{number % 4}"] if number % 5 else []),
     }
 
 
@@ -132,6 +133,7 @@ def _shown(name: str, raw: dict[str, Any]) -> dict[str, Any]:
         "blueprints",
         "attributes",
         "returns",
+        "subjects",
         "data",
     ):
         if json_field in row:
