@@ -16,6 +16,14 @@ import pydantic
 
 HIDDEN: Final = "***"
 
+# The fields of a person's lease that are made of its attributes.
+_PRIVATE: Final[Mapping[str, Any]] = {
+    "attributes": {},
+    "builder": None,
+    "build": None,
+    "buildid": None,
+}
+
 # Who logs in, and with what, as in https://ana:password@example.org/.
 _USER_INFO: Final = re.compile(r"(?<=://)[^\s/@'\"]+(?=@)")
 _PRIVATE_KEY: Final = re.compile(
@@ -40,6 +48,17 @@ def discreet(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [discreet(each) for each in value]
     return value
+
+
+def public_lease(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lease as it is shown in lists and messages, which no rule can show to some alone.
+
+    What a person wrote down about a lease is left out. It is on the lease's own path.
+    """
+    shown = dict(row)
+    if shown.get("person") is not None:
+        shown.update({name: empty for name, empty in _PRIVATE.items() if name in shown})
+    return shown
 
 
 def _discreet_text(text: str) -> str:

@@ -76,11 +76,15 @@ class DrydockRowsEndpoint(DrydockEndpoint):
     listing: ClassVar[Listing]
     kinds: ClassVar[Mapping[str, Kind]]
     needed: ClassVar[Sequence[str]] = ()  # for what is worked out
+    always: ClassVar[Sequence[str]] = ()  # for what is left out
 
     async def read(self, asked: ResultSpec, path: dict[str, Any]) -> base.ListResult:
         service, more = self.service, await self.narrowed(path)
         query, cut = query_of(asked, self.kinds, more)
-        own = replace(query, fields=fields_to_read(query, self.listing.kinds, self.needed))
+        fields = fields_to_read(query, self.listing.kinds, self.needed)
+        if fields is not None:
+            fields = tuple(dict.fromkeys([*fields, *self.always]))
+        own = replace(query, fields=fields)
         try:
             page = await service.listings.page(self.listing, own)
         except QueryProblem as problem:
@@ -173,6 +177,7 @@ class DrydockLeasesEndpoint(_OfLeases, DrydockRowsEndpoint):
     actions = actions.ON_LEASES
     kinds = entities.LEASE.kinds
     needed = ("leaseid", "owner", "status")
+    always = ("owner",)  # decides who may see the rest
 
     def conditions(self, path: Mapping[str, Any]) -> list[Condition]:
         if "workername" in path:
@@ -182,13 +187,17 @@ class DrydockLeasesEndpoint(_OfLeases, DrydockRowsEndpoint):
         return super().conditions(path)
 
     async def shown(self, service: DrydockService, changed: Any) -> Any:
-        (row,) = overview.leases(service, await service.listings.rows(LEASES, [changed]))
+        (row,) = overview.whole_leases(service, await service.listings.rows(LEASES, [changed]))
         return row
 
 
 class DrydockLeaseEndpoint(_OfLeases, DrydockRowEndpoint):
     pathPatterns = ["/drydock_leases/n:leaseid"]
     actions = actions.ON_LEASE
+
+    def finished(self, service: DrydockService, rows: Sequence[dict[str, Any]]) -> overview.Shown:
+        """Rules can tell who reads this path."""
+        return overview.whole_leases(service, rows)
 
 
 class DrydockLease(base.ResourceType):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from buildbot_drydock.www.discretion import public_lease
 from buildbot_drydock.www.rows import (
     blueprint_rows,
     event_row,
@@ -20,6 +21,11 @@ Shown: TypeAlias = list[dict[str, Any]]
 
 
 def leases(service: DrydockService, rows: Sequence[dict[str, Any]]) -> Shown:
+    """Return leases as everybody may see them, in lists and messages."""
+    return [public_lease(row) for row in whole_leases(service, rows)]
+
+
+def whole_leases(service: DrydockService, rows: Sequence[dict[str, Any]]) -> Shown:
     now = service.now()
     return [lease_row(row, service.leases.reasons, now) for row in rows]
 

@@ -272,3 +272,55 @@ class RightsTests(AccessTestCase):
         code, _ = await ana.act("drydock_authorizations/99", "approve")
         self.assertEqual(code, 404)
         self.assertEqual(await self.anyone.rows("drydock_authorizations"), [])
+
+
+class PrivacyTests(AccessTestCase):
+    """What people write down about their leases is theirs, and the rules'."""
+
+    ATTRIBUTES = {"why": "a secret plan", "builder": "tests"}
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.authz.allowRules[:0] = [
+            DrydockEndpointMatcher(action="get", owner="person/*", role="owner", defaultDeny=False),
+            DrydockEndpointMatcher(action="get", owner="person/*", role="admins"),
+            DrydockEndpointMatcher(
+                action="re[ln]e*", owner="person/*", role="owner", defaultDeny=False
+            ),
+        ]
+
+    async def test_only_the_owner_and_whom_the_rules_allow_see_attributes_or_release(self) -> None:
+        await self.start()
+        visitors = {"ana": await self.visitor(ANA), "bob": await self.visitor(BOB)}
+        visitors |= {"eve": await self.visitor(EVE), "nobody": self.anyone}
+        for name, visitor in visitors.items():
+            allowed = name in ("ana", "bob")
+            # One that waits, which no rule about blueprints covers, and one that has a host.
+            for blueprint in ("vault", "linux"):
+                bob = visitors["bob"]
+                number = await self.request(bob, blueprint, attributes=self.ATTRIBUTES)
+                path = f"drydock_leases/{number}"
+                for each in (path, f"{path}/drydock_events"):
+                    code, answer = await visitor.ask(each)
+                    self.assertEqual(code, 200 if allowed else 403, (name, each))
+                    self.assertEqual("a secret plan" in str(answer), allowed and each == path)
+                code, _ = await visitor.act(path, "release")
+                self.assertEqual(code, 200 if allowed else 403, (name, blueprint))
+                await bob.act(path, "release")
+
+    async def test_lists_and_messages_tell_nobody(self) -> None:
+        await self.start()
+        listener = await self.anyone.listen("*/*/*")
+        bob = await self.visitor(BOB)
+        code, row = await bob.act(
+            "drydock_leases", "request", blueprints=["linux"], attributes=self.ATTRIBUTES
+        )
+        self.assertEqual((code, row["attributes"]), (200, self.ATTRIBUTES))
+        await listener.heard(f"drydock_leases/{row['leaseid']}/new")
+        await wait_for(lambda: listener.keys().count(f"drydock_leases/{row['leaseid']}/update"))
+        self.assertNotIn("a secret plan", listener.text)
+        for query in ("", "?field=attributes&field=builder", "?field=attributes"):
+            for visitor in (bob, self.anyone):
+                (found,) = await visitor.rows(f"drydock_leases{query}")
+                self.assertEqual((found["attributes"], found.get("builder")), ({}, None))
+        await listener.close()
