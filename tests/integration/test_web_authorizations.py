@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 from buildbot.plugins import util
 
 from buildbot_drydock.latent.synthetic import SyntheticPool
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
+from tests.integration.test_web_docs import Asked, commands
 from tests.integration.web import ANA, BOB, EVE, Visitor, WebTestCase, wait_for
 
 PERSON_BOB = f"person/{BOB}"
@@ -222,6 +225,32 @@ class ListingTests(AccessTestCase):
         await ana.act(key, "approve")
         self.assertEqual((await listener.heard(f"{key}/update"))["status"], "approved")
         await listener.close()
+
+
+class GuideTests(AccessTestCase):
+    async def test_what_the_guide_says_to_type_works(self) -> None:
+        await self.start()
+        text = (Path(__file__).parents[2] / "docs" / "authorizations.md").read_text("utf-8")
+        number = await self.request(await self.visitor(BOB), "gpu")
+        await self.asked()
+        ana = await self.visitor(ANA)
+        for asked in map(Asked, commands(text)):
+            path = asked.path.removeprefix("api/v2/")
+            if asked.body is not None:
+                call = asked.body
+                code, answer = await ana.act(path, call["method"], **call["params"])
+                self.assertEqual(code, 200, (path, call, answer))
+            elif not asked.logs_in:
+                self.assertEqual([row["subject"] for row in await ana.rows(path)], [PERSON_BOB])
+        await self.becomes(f"drydock_leases/{number}", status="active")
+
+    def test_the_blueprints_of_the_guide_are_right(self) -> None:
+        text = (Path(__file__).parents[2] / "docs" / "authorizations.md").read_text("utf-8")
+        blocks = re.findall(r"```python\n(SyntheticPool.*?)```", text, re.DOTALL)
+        self.assertEqual(len(blocks), 2)
+        for block in blocks:
+            made = eval(block, {"SyntheticPool": SyntheticPool})
+            self.assertEqual(made.problems, ())
 
 
 class RightsTests(AccessTestCase):

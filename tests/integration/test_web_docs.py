@@ -10,16 +10,16 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_drydock.www import actions, entities
+from buildbot_drydock.www import actions, authorizations, entities
 from tests.integration.web import ANA, USERS, WebTestCase
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 BASE = "http://localhost:8010/"
 
 
-def commands() -> list[list[str]]:
+def commands(text: str = TEXT) -> list[list[str]]:
     """Return the arguments of each curl in the document."""
-    blocks = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     found = [shlex.split(line) for block in blocks for line in block.splitlines()]
     assert all(each[0] == "curl" for each in found)
     return [each[1:] for each in found]
@@ -89,7 +89,9 @@ class CompletenessTests(SynchronousTestCase):
                 self.assertIn(f"| `{name}` | ", TEXT)
                 for field in action.arguments.model_fields:
                     self.assertIn(f"`{field}`", TEXT)
-        for name in actions.ON_HOST:
+        for field in authorizations.DecideArguments.model_fields:
+            self.assertIn(f"`{field}`", TEXT)
+        for name in (*actions.ON_HOST, *authorizations.DrydockAuthorizationsEndpoint.actions):
             self.assertIn(f"| `{name}` | ", TEXT)
 
     def test_the_fields_that_are_named_are_there(self) -> None:
