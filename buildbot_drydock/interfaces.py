@@ -320,7 +320,8 @@ class Store(Protocol):
         slot locked, and the resource has one use more.
 
         With ``within``, only if that blueprint's state is as seen, which each decision about an
-        authorization gives a new version: so no lease begins on an approval that was withdrawn.
+        authorization gives a new version: so no lease begins on an approval that was withdrawn. A
+        blueprint without a state gets its first one, for others to change.
         """
         ...
 

@@ -10,9 +10,9 @@ from sqlalchemy.engine import Connection
 
 from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
-from buildbot_drydock.model import Lease, ResourceStatus
-from buildbot_drydock.store.changes import winners
-from buildbot_drydock.store.rows import clean, dump_list, event_values
+from buildbot_drydock.model import BlueprintState, Lease, ResourceStatus
+from buildbot_drydock.store.changes import raised, winners
+from buildbot_drydock.store.rows import blueprint_values, clean, dump_list, event_values
 from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
 
 _GIVE = (
@@ -62,7 +62,9 @@ def acquire_together(
 def _hold_states(connection: Connection, claims: Sequence[Claim]) -> dict[str, int]:
     """Keep the states of blueprints that need approval as they are, and return their versions.
 
-    Others may hold them so as well: only a decision has to wait for the end of the transaction.
+    Others may hold them so as well: only a decision has to wait for the end of the transaction. A
+    blueprint without a state gets one, as what is not there cannot be held. Raises
+    ``IntegrityError`` if it has got one meanwhile.
     """
     names = {claim.within.name for claim in claims if claim.within is not None}
     if not names:
@@ -73,7 +75,11 @@ def _hold_states(connection: Connection, claims: Sequence[Claim]) -> dict[str, i
         .order_by(blueprints.c.name)
         .with_for_update(read=True)
     )
-    return {name: version for name, version in connection.execute(query)}
+    states = {name: version for name, version in connection.execute(query)}
+    for name in sorted(names - states.keys()):
+        first = raised(BlueprintState(name=name))
+        connection.execute(blueprints.insert(), blueprint_values(first))
+    return states
 
 
 def _lock_resources(connection: Connection, claims: Sequence[Claim]) -> dict[int, int]:

@@ -203,6 +203,8 @@ class MemoryStore:
             states={state.name: state.version for state in self._blueprints.values()},
         )
         for claim, row, succeeds in zip(claims, wanted, won, strict=True):
+            if claim.within is not None and claim.within.name not in self._blueprints:
+                self._raise_blueprint(claim.within.name)
             if succeeds:
                 self._give(claim, row, now)
         return [row if succeeds else None for row, succeeds in zip(wanted, won, strict=True)]
@@ -360,11 +362,14 @@ class MemoryStore:
         if now is None:
             row = replace(row, id=len(self._authorizations) + 1)
         self._authorizations[row.blueprint, row.subject] = row
-        state = self._blueprints.get(row.blueprint, BlueprintState(name=row.blueprint))
-        self._blueprints[row.blueprint] = raised(state)
-        self._rows = None
+        self._raise_blueprint(row.blueprint)
         self._remember(record, blueprint=row.blueprint)
         return row
+
+    def _raise_blueprint(self, name: str) -> None:
+        state = self._blueprints.get(name, BlueprintState(name=name))
+        self._blueprints[name] = raised(state)
+        self._rows = None
 
     async def record(
         self,

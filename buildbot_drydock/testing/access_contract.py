@@ -187,6 +187,7 @@ class AccessContract(MoneyContract):
 
     async def test_a_lease_is_given_while_nothing_was_decided(self) -> None:
         self.assertIsNotNone(await self.given(await self.state()))
+        self.assertEqual(await self.state(), BlueprintState(name="linux", version=1))
 
     async def test_a_lease_is_given_after_a_decision_that_was_seen(self) -> None:
         await self.decided(await self.asked(), APPROVED)

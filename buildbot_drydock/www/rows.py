@@ -22,10 +22,11 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.people import person_of
 from buildbot_drydock.policy import unusable_host
-from buildbot_drydock.reasons import DoesNotFit, Reason
+from buildbot_drydock.reasons import Declined, DoesNotFit, Reason
 from buildbot_drydock.store.usage import BlueprintUsage, HostUsage, Usage
 from buildbot_drydock.www.discretion import configuration, discreet
 
+_NEVER: Final = (DoesNotFit, Declined)  # what nobody waits for
 _WORKER: Final = "worker/"
 _NOT_IN_A_KEY: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -120,7 +121,7 @@ def _waiting(reasons: Mapping[int, Sequence[Reason]]) -> Counter[str]:
     return Counter(
         blueprint
         for some in reasons.values()
-        for blueprint in {each.blueprint for each in some if not isinstance(each, DoesNotFit)}
+        for blueprint in {each.blueprint for each in some if not isinstance(each, _NEVER)}
     )
 
 

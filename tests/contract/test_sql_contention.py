@@ -230,6 +230,22 @@ class Contention(TestCase):
             if isinstance(entry.event, events.LeaseAcquired):
                 self.assertTrue(approved, entry)
 
+    async def test_no_lease_begins_after_the_first_decision(self) -> None:
+        async def decline(store: SqlStore, blueprint: str) -> None:
+            seen = Authorization(blueprint=blueprint, subject="builder/tests")
+            record = events.AuthorizationDecided(
+                subject="builder/tests", status="declined", before="", reason=""
+            )
+            while not await store.decide_authorization(seen, DECLINED, record, author="ana"):
+                pass
+
+        for number, lease in enumerate(await self.leases(16)):
+            resource, blueprint = await self.resource(number), f"linux-{number}"
+            wanted = replace(claim(lease, resource, 0), within=BlueprintState(name=blueprint))
+            await together([self.stores[1].acquire([wanted]), decline(self.stores[2], blueprint)])
+            kinds = [entry.event.kind for entry in await self.stores[0].events(limit=2)]
+            self.assertEqual(kinds[-1], "authorization-decided")
+
     async def test_batches_in_opposite_orders_give_each_slot_once(self) -> None:
         resources = [await self.resource(place) for place in range(10)]
         first, second = await self.leases(10), await self.leases(10)
