@@ -6,9 +6,9 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
 from buildbot_drydock.interfaces import HostSpec
-from buildbot_drydock.model import Notice, ResourceStatus, Rows
+from buildbot_drydock.model import AuthorizationStatus, Notice, ResourceStatus, Rows
 from buildbot_drydock.testing import checks
-from buildbot_drydock.testing.builders import blueprint, lease, pending, resource
+from buildbot_drydock.testing.builders import authorization, blueprint, lease, pending, resource
 from buildbot_drydock.testing.simulator import Simulation, finish
 
 
@@ -54,6 +54,8 @@ class TestStorms(TestCase):
             "resource-faulty",
             "resource-given-notice",
             "resource-priced",
+            "authorization-requested",
+            "authorization-decided",
         } - kinds
         self.assertEqual(missing, set())
 
@@ -84,6 +86,28 @@ class TestCheckers(TestCase):
             check(rows, given_notice, before)
         for begun in ({}, {1: None}):
             self.assertRaises(checks.Unsafe, check, rows, {1}, begun)
+
+    def test_a_lease_that_begins_unauthorized_is_noticed(self) -> None:
+        guarded = blueprint(needs_approval=True)
+        known = {
+            (row.blueprint, row.subject): row
+            for row in (
+                authorization("builder/tests", AuthorizationStatus.APPROVED),
+                authorization("builder/docs", AuthorizationStatus.DECLINED),
+            )
+        }
+
+        def check(builder: str, by: str, before: dict, *configured) -> None:
+            begun = lease(on=1, subjects=(f"builder/{builder}",), authorized_by=by)
+            rows = Rows(resources=(resource(),), leases=(begun,))
+            checks.no_lease_begins_unauthorized(rows, known, configured, before)
+
+        by = "approval of builder/tests by ana"
+        check("tests", by, {1: None}, guarded)
+        check("docs", "", {1: 1}, guarded)
+        check("docs", "", {1: None}, guarded, blueprint())
+        for builder, why in (("docs", ""), ("docs", by), ("tests", ""), ("others", "")):
+            self.assertRaises(checks.Unsafe, check, builder, why, {1: None}, guarded)
 
     def test_a_blueprint_that_costs_too_much_is_noticed(self) -> None:
         rows = Rows(resources=(resource(1, hourly_price=1.5), pending(2)))
