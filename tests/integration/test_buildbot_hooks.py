@@ -7,6 +7,7 @@ from typing import Any
 
 from buildbot.data import base, types
 from buildbot.data.exceptions import InvalidQueryParameter
+from buildbot.plugins import util
 from buildbot.process.results import SUCCESS
 from buildbot.test.util.integration import RunMasterBase
 from buildbot.worker.base import AbstractWorker
@@ -319,6 +320,22 @@ class WorkerHookTests(DrydockMasterTestCase):
         self.builders = ["tests", "docs"]
         await self.start()
         self.assertEqual(hooks.builders_of(self.worker()), {"tests", "docs"})
+        await self.stop()
+
+    async def test_the_builders_of_a_worker_have_the_projects_that_are_configured(self) -> None:
+        self.builders = ["tests", "docs"]
+        configuration = self.configuration
+
+        def with_a_project() -> dict[str, Any]:
+            config = configuration()
+            config["projects"] = [util.Project(name="lab")]
+            config["builders"][0].project = "lab"
+            return config
+
+        self.patch(self, "configuration", with_a_project)
+        await self.start()
+        found = hooks.projects_of_builders(self.worker())
+        self.assertEqual(found, {"tests": "lab", "docs": None})
         await self.stop()
 
     async def test_a_builder_that_dropped_a_worker_is_forgotten_unless_it_is_building(self) -> None:
