@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 
 from buildbot_drydock.model import (
+    Authorizations,
+    AuthorizationStatus,
     Blueprint,
     Call,
     CallKey,
@@ -29,6 +31,7 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.testing.builders import (
     NOW,
+    authorization,
     blueprint,
     host_state,
     inventory,
@@ -65,6 +68,13 @@ NOTICES: tuple[dict[str, Any], ...] = (
     {"end_reason": "it is interrupted", "ends_at": NOW + 60},
     {"end_reason": "it may be interrupted"},
 )
+RULES: tuple[dict[str, Any], ...] = (
+    *({}, {}, {}),
+    {"allow": ("builder/tests",)},
+    {"allow": ("project/*",), "needs_approval": True},
+    {"needs_approval": True},
+)
+SUBJECTS = (("builder/tests",), ("builder/tests", "project/lab"), ("builder/docs",))
 STATES = (
     state(),
     state(),
@@ -109,7 +119,17 @@ def world_of(seed: int) -> World:
         inventories=inventories,
         calls=_calls(pick, given),
         hosts={name: replace(each, name=name) for name, each in states.items()},
+        authorizations=_authorizations(pick, blueprints),
     )
+
+
+def _authorizations(pick: _Draw, blueprints: list[Blueprint]) -> Authorizations:
+    return {
+        (each.name, subject): authorization(subject, pick.one_of(*AuthorizationStatus), each.name)
+        for each in blueprints
+        for subject in ("builder/tests", "builder/docs", "project/lab")
+        if each.needs_approval and pick.whole(0, 1)
+    }
 
 
 def _host(pick: _Draw, name: str) -> ListedHost:
@@ -142,6 +162,7 @@ def _blueprint(pick: _Draw, name: str) -> Blueprint:
         state=pick.one_of(*STATES),
         max_hourly_cost=pick.one_of(None, None, 1.0, 2.5),
         expected_price=pick.one_of(None, 0.5, 1.0),
+        **pick.one_of(*RULES),
     )
 
 
@@ -220,6 +241,7 @@ def _lease(pick: _Draw, number: int, **fields: Any) -> Lease:
             "expires_at": pick.one_of(None, NOW + 5, NOW + 5, NOW - 1),
             "until": pick.one_of(None, None, None, NOW),
             "returns": pick.one_of((), ("a",) * 4),
+            "subjects": pick.one_of(*SUBJECTS),
             **fields,
         },
     )
