@@ -258,8 +258,8 @@ _bug(
     "executor.py",
     EXECUTOR,
     "one plan launches one host within a budget",
-    "            self._budgets[action.blueprint] = replace(within, version=within.version + 1)\n",
-    "            pass\n",
+    "            self._budgets[action.blueprint] = raised\n",
+    "",
 )
 _bug(
     "executor.py",
