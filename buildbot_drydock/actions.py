@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Labels, Lease, Notice, Observed, Resource
+from buildbot_drydock.model import Labels, Lease, Notice, Observed, Power, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,30 @@ class SetPrice:
 
     resource: Resource
     hourly_price: float
+
+
+@dataclass(frozen=True, slots=True)
+class SetPower:
+    """Write down whether a resource is to run; then ask its provider for that, if it is not so."""
+
+    resource: Resource
+    power: Power
+    reason: str
+    observed: Observed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParkHost:
+    """Ask again for a host to be stopped that still runs."""
+
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class WakeHost:
+    """Ask again for a host to be started that is still parked."""
+
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +179,9 @@ Action = (
     | SettleResource
     | GiveNotice
     | SetPrice
+    | SetPower
+    | ParkHost
+    | WakeHost
     | DestroyHost
     | DestroyStray
     | AcquireLease

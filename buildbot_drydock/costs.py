@@ -14,6 +14,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Observed,
+    Power,
     Resource,
     ResourceStatus,
     Use,
@@ -36,13 +37,15 @@ def money(amount: float) -> str:
 def resource_cost(resource: Resource, now: float) -> float | None:
     """Return what a resource has cost from its request on, until it was destroyed or *now*.
 
-    All of that time is counted at its last known price; ``None`` if it has none. A provider's own
-    bill begins and ends some seconds later.
+    All of that time but what it was parked for is counted at its last known price; ``None`` if it
+    has none. What the disks of a parked host cost is not counted. A provider's own bill begins and
+    ends some seconds later.
     """
     if resource.hourly_price is None:
         return None
     end = resource.since if resource.status is ResourceStatus.DESTROYED else now
-    return resource.hourly_price * max(0.0, end - resource.created_at) / HOUR_SECONDS
+    lived = end - resource.created_at - resource.parked_until(end)
+    return resource.hourly_price * max(0.0, lived) / HOUR_SECONDS
 
 
 def hourly_share(resource: Resource, slots: int) -> float | None:
@@ -139,11 +142,15 @@ def news_of_price(resource: Resource, host: Observed, now: float) -> float | Non
 def hourly_spending(blueprint: Blueprint, resources: Iterable[Resource]) -> float:
     """Return what living resources of a blueprint cost an hour.
 
-    Those that are being torn down still do. One whose price is not known yet counts as much as the
-    next one is expected to, and nothing if nobody expects anything.
+    Those that are being torn down still do, those that are parked do not. One whose price is not
+    known yet counts as much as the next one is expected to, and nothing if nobody expects anything.
     """
     expected = blueprint.expected_price or 0.0
-    return sum(expected if each.hourly_price is None else each.hourly_price for each in resources)
+    return sum(
+        expected if each.hourly_price is None else each.hourly_price
+        for each in resources
+        if each.power is not Power.PARKED
+    )
 
 
 def launches_left(blueprint: Blueprint, spent: float) -> float:

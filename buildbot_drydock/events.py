@@ -15,6 +15,7 @@ from buildbot_drydock.costs import money
 from buildbot_drydock.event_base import DRYDOCK as DRYDOCK
 from buildbot_drydock.event_base import Event as Event
 from buildbot_drydock.model import Notice
+from buildbot_drydock.parking_events import ResourcePowerChanged as ResourcePowerChanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,6 +392,7 @@ KINDS: dict[str, type[Event]] = {
         ResourceTrusted,
         ResourceGivenNotice,
         ResourcePriced,
+        ResourcePowerChanged,
         ResourceDestroyed,
         LeaseRequested,
         LeaseAcquired,

@@ -26,19 +26,22 @@ from buildbot_drydock.actions import (
     DestroyStray,
     GiveNotice,
     ListHosts,
+    ParkHost,
     PrepareLease,
     ReleaseLease,
     RequestApproval,
     ReturnLease,
+    SetPower,
     SetPrice,
     SettleResource,
     VacateLease,
+    WakeHost,
 )
 from buildbot_drydock.closing import close_lease, close_resource
 from buildbot_drydock.interfaces import Claim, ReactorTime, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
-from buildbot_drydock.model import Blueprint, BlueprintState, Lease, ResourceRequest
+from buildbot_drydock.model import Blueprint, BlueprintState, Lease, Power, ResourceRequest
 from buildbot_drydock.provider_calls import ProviderCalls
 
 
@@ -99,6 +102,10 @@ class Executor:
                 self._calls.destroy(resource)
             case DestroyStray(blueprint, token, identity, reason):
                 self._calls.destroy_stray(blueprint, token, identity, reason)
+            case ParkHost(resource):
+                self._calls.park_host(resource)
+            case WakeHost(resource):
+                self._calls.wake_host(resource)
             case PrepareLease(lease, resource):
                 self._calls.prepare(lease, resource)
             case VacateLease(lease, resource, share):
@@ -118,6 +125,7 @@ class Executor:
         | SettleResource
         | GiveNotice
         | SetPrice
+        | SetPower
         | AcquireLease
         | ReturnLease
         | BreakLease
@@ -129,14 +137,8 @@ class Executor:
                 await self._build(action)
             case SettleResource():
                 await self._settle(action)
-            case GiveNotice(resource, notice, price):
-                given = events.ResourceGivenNotice.of(
-                    notice, self._clock.seconds(), host=resource.identity, hourly_price=price
-                )
-                await self._store.give_notice(resource, notice, given)
-            case SetPrice(resource, price):
-                priced = events.ResourcePriced(hourly_price=price, before=resource.hourly_price)
-                await self._store.set_price(resource, price, priced)
+            case GiveNotice() | SetPrice() | SetPower():
+                await self._note(action)
             case AcquireLease():
                 await self._acquire([action])
             case ReturnLease(lease, reason):
@@ -150,6 +152,22 @@ class Executor:
                 await self._move_lease(lease, LeaseEvent.RELEASE, record, reason)
             case CloseLease(lease, share):
                 self._tell(await close_lease(self._store, lease, share, self._clock.seconds()))
+            case _:
+                assert_never(action)
+
+    async def _note(self, action: GiveNotice | SetPrice | SetPower) -> None:
+        """Write down what is new of a resource that keeps its status."""
+        match action:
+            case GiveNotice(resource, notice, price):
+                given = events.ResourceGivenNotice.of(
+                    notice, self._clock.seconds(), host=resource.identity, hourly_price=price
+                )
+                await self._store.give_notice(resource, notice, given)
+            case SetPrice(resource, price):
+                priced = events.ResourcePriced(hourly_price=price, before=resource.hourly_price)
+                await self._store.set_price(resource, price, priced)
+            case SetPower():
+                await self._set_power(action)
             case _:
                 assert_never(action)
 
@@ -174,12 +192,38 @@ class Executor:
         )
         if resource is None:
             return
-        if within is not None:
-            raised = replace(within, version=within.version + 1)
-            self._budgets[action.blueprint] = raised
-            if action.blueprint in self._approved:
-                self._approved[action.blueprint] = raised
+        self._spent(within)
         self._calls.create(resource)
+
+    async def _set_power(self, action: SetPower) -> None:
+        """To wake a resource takes money, as to launch one does."""
+        seen, power = action.resource, action.power
+        within = self._budgets.get(seen.blueprint) if power is Power.WAKING else None
+        took = None if power in (Power.PARKING, Power.WAKING) else seen.power_since
+        record = events.ResourcePowerChanged(
+            power=power.value,
+            reason=action.reason,
+            seconds=None if took is None else self._clock.seconds() - took,
+        )
+        resource = await self._store.set_power(
+            seen, power, record, observed=action.observed, within=within
+        )
+        if resource is None:
+            return
+        self._spent(within)
+        if power is Power.PARKING:
+            self._calls.park_host(resource)
+        elif power is Power.WAKING:
+            self._calls.wake_host(resource)
+
+    def _spent(self, within: BlueprintState | None) -> None:
+        """Take note of the version that a change within a budget gave the blueprint's state."""
+        if within is None:
+            return
+        raised = replace(within, version=within.version + 1)
+        self._budgets[within.name] = raised
+        if within.name in self._approved:
+            self._approved[within.name] = raised
 
     async def _settle(self, action: SettleResource) -> None:
         if action.event is ResourceEvent.GONE:

@@ -24,6 +24,7 @@ from buildbot_drydock.model import (
     ListedHost,
     Notice,
     Observed,
+    Power,
     Resource,
     ResourceRequest,
     Rows,
@@ -180,6 +181,32 @@ class Vacates(Protocol):
 
 
 @runtime_checkable
+class Parks(Protocol):
+    """A provider that can stop hosts, so that they cost next to nothing, and start them again.
+
+    It lists those that it could park as ``parkable``, one that is stopping or stopped, whoever
+    wanted that, as being parked or parked, and one that starts again as it lists a new one. Both
+    verbs are called again until the listing agrees, may be called by two masters at once, and may
+    arrive late.
+    """
+
+    async def park(self, token: str, identity: str) -> None:
+        """Begin to stop a host; nothing if it is stopped already, or gone.
+
+        Raises ``RequestRejected`` if that can never be: then the host is destroyed instead.
+        """
+        ...
+
+    async def wake(self, token: str, identity: str) -> None:
+        """Begin to start a host that was parked; nothing if it runs already, or is gone.
+
+        Raises ``NoCapacity`` if there is none for it: then it stays parked, and the lease that it
+        was to be woken for goes elsewhere.
+        """
+        ...
+
+
+@runtime_checkable
 class ListsHosts(Protocol):
     """A provider that builds nothing: its hosts are machines on a list.
 
@@ -308,6 +335,23 @@ class Store(Protocol):
         """Write down what an hour of a resource costs, and that this is known since now."""
         ...
 
+    async def set_power(
+        self,
+        seen: Resource,
+        power: Power,
+        record: Event,
+        *,
+        observed: Observed | None = None,
+        within: BlueprintState | None = None,
+    ) -> Resource | None:
+        """Write down whether an active resource is to run; with *observed*, where it is found now.
+
+        It is refused while a lease holds a slot of it, and no claim on it succeeds until it is
+        running. With *within*, only if that blueprint's state is as seen, and the state gets a new
+        version, as for a resource that is added.
+        """
+        ...
+
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
         """Add a pending lease."""
         ...
@@ -316,7 +360,7 @@ class Store(Protocol):
         """Give many leases their slots, in few transactions; each claim succeeds or fails alone.
 
         A claim succeeds if its lease is as seen, its resource is active and as seen but for other
-        claims of the same call, and the slot is free. Then the lease is acquired (or active), the
+        claims of the same call, it is running, and the slot is free. Then the lease is acquired (or active), the
         slot locked, and the resource has one use more.
 
         With ``within``, only if that blueprint's state is as seen, which each decision about an

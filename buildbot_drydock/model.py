@@ -55,6 +55,22 @@ class Health(Enum):
     READY = "ready"
     FAILING = "failing"
 
+    PARKING = "parking"  # on its way to being parked, whoever wanted that
+    PARKED = "parked"  # stopped: it keeps its disks, runs nothing, and can be woken
+
+
+class Power(Enum):
+    """Whether an active resource is to run: the wish that its host is brought to.
+
+    Only the resource's row decides. Its slots are to be had while it is running, and at no other
+    time; decision 0017 says why.
+    """
+
+    RUNNING = "running"  # it was seen to run since that was wished for
+    PARKING = "parking"  # to be stopped
+    PARKED = "parked"  # it was seen stopped since that was wished for
+    WAKING = "waking"  # to run again
+
 
 class AuthorizationStatus(Enum):
     """What was decided about a subject's use of a blueprint."""
@@ -173,6 +189,9 @@ class Blueprint:
     failure_budget: int = 5  # failed launches in a row until it only probes, one host at a time
     max_hourly_cost: float | None = None  # of its living resources together
     expected_price: float | None = None  # what an hour of the next resource costs at most
+    parks: bool = False  # idle resources are parked, where their provider can, and not released
+    park_for: float | None = None  # seconds until one that is parked is released; None for ever
+    max_parked: int | None = None  # resources parked at once; None for as many as there may be
     prepares: bool = False  # its provider has per-lease set-up
     vacates: bool = False  # its provider must end what a lease left behind
     retired: bool = False  # no longer configured: only lets go of what it has
@@ -211,6 +230,9 @@ class Resource:
     end_reason: str = ""  # why it does; empty unless its host was given notice
     hourly_price: float | None = None  # what an hour of it costs, once that is known
     priced_at: float | None = None  # when that was written down
+    power: Power = Power.RUNNING
+    power_since: float | None = None  # when that last changed; None if it never did
+    parked_seconds: float = 0.0  # how long it was parked in all, but for the present time
 
     @property
     def notice(self) -> Notice | None:
@@ -220,7 +242,18 @@ class Resource:
     @property
     def idle_since(self) -> float:
         """Meaningful while nothing leases it."""
-        return self.since if self.last_used_at is None else max(self.since, self.last_used_at)
+        return max(self.since, self.last_used_at or 0.0, self.power_since or 0.0)
+
+    @property
+    def started_at(self) -> float:
+        """When it was asked for: the host itself, or that it runs again."""
+        return self.created_at if self.power_since is None else self.power_since
+
+    def parked_until(self, now: float) -> float:
+        """Return for how many seconds it has been parked in all."""
+        if self.power is not Power.PARKED or self.power_since is None:
+            return self.parked_seconds
+        return self.parked_seconds + max(0.0, now - self.power_since)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,8 +357,9 @@ class Observed:
     # allow. Not of listed hosts, which their list says to be unavailable instead.
     ends_at: float | None = None  # when the provider takes it away, if that is known
     end_reason: str = ""  # and why it does
-    hourly_price: float | None = None  # what an hour of it costs, if that is known
+    hourly_price: float | None = None  # what an hour of it costs while it runs, if that is known
     has_ended: bool = False  # it exists no more, and is listed once to tell why, by ``end_reason``
+    parkable: bool = False  # its provider could park it
     data: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -357,7 +391,7 @@ class Inventory:
 class CallKey:
     """One provider call: which verb, of which blueprint, on what."""
 
-    verb: str  # inventory, create, destroy, prepare, vacate
+    verb: str  # inventory, create, destroy, park, wake, prepare, vacate
     blueprint: str
     subject: str = ""  # a resource's token, a lease's tag, or a token and an identity
 

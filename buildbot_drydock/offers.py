@@ -25,6 +25,7 @@ from buildbot_drydock.model import (
     Labels,
     LeaseStatus,
     ListedHost,
+    Power,
     Resource,
     ResourceStatus,
     World,
@@ -263,10 +264,11 @@ class Offers:
             for resource in living
             if meets(resource.labels, requires)
         )
-        booting = sum(resource.status is ResourceStatus.PENDING for resource in living)
+        booting = sum(_is_coming(resource) for resource in living)
         if no_launch(blueprint, booting=booting, now=self._world.now) is not None:
             return slots
-        room = max(0, blueprint.limit - len(living))
+        parked = sum(_is_parked(resource) for resource in living)
+        room = max(0, blueprint.limit - len(living) + parked)
         if blueprint.max_hourly_cost is not None:
             spent = hourly_spending(blueprint, living)
             room = int(min(room, launches_left(blueprint, spent)))
@@ -277,6 +279,8 @@ class Offers:
     def _free_slots(self, blueprint: Blueprint, resource: Resource) -> int:
         if resource.status not in (ResourceStatus.PENDING, ResourceStatus.ACTIVE):
             return 0
+        if resource.power in (Power.PARKING, Power.PARKED):
+            return 0  # it counts as room, as long as it may be woken
         if resource.end_reason or worn_out(blueprint, resource, self._world.now) is not None:
             return 0
         held_back = held_back_until(resource)
@@ -296,6 +300,15 @@ class Offers:
             for host in blueprint.hosts or ()
             if unusable_host(host, states.get(host.name), now) is None
         }
+
+
+def _is_coming(resource: Resource) -> bool:
+    return resource.status is ResourceStatus.PENDING or resource.power is Power.WAKING
+
+
+def _is_parked(resource: Resource) -> bool:
+    at_rest = resource.power in (Power.PARKING, Power.PARKED)
+    return resource.status is ResourceStatus.ACTIVE and at_rest and not resource.end_reason
 
 
 def demand_of(type: str, requires: Labels | None, blueprints: tuple[str, ...]) -> Demand:

@@ -35,6 +35,10 @@ from buildbot_drydock.reasons import (
 CLOCK_TOLERANCE_SECONDS: Final = 5.0
 # A host that was told to go is told again after this many seconds, if it is still listed.
 DESTROY_AGAIN_SECONDS: Final = 60.0
+# One that was told to stop, or to start, is told again after this many seconds if it has not.
+POWER_AGAIN_SECONDS: Final = 60.0
+# One that is not parked within this many seconds is released. Hibernation takes some minutes.
+LONGEST_PARKING_SECONDS: Final = 1200.0
 # The times of two notices about one end may differ by this much.
 NOTICE_TOLERANCE_SECONDS: Final = 1.0
 # A lease whose set-up or clean-up failed this often in a row is given up.
@@ -208,6 +212,15 @@ def held_back_until(resource: Resource) -> float | None:
     return resource.fault_at + min(LONGEST_HOLD_SECONDS, 2.0 ** min(resource.faults, 10))
 
 
+_READIEST_FIRST: Final = (
+    Health.READY,
+    Health.STARTING,
+    Health.PARKED,
+    Health.PARKING,
+    Health.FAILING,
+)
+
+
 def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed | None:
     """Of the hosts that bear one token, return the one that counts.
 
@@ -216,7 +229,7 @@ def keeper(hosts: Sequence[Observed], resource: Resource) -> Observed | None:
     """
     if resource.identity:
         return next((host for host in hosts if host.identity == resource.identity), None)
-    order = {Health.READY: 0, Health.STARTING: 1, Health.FAILING: 2}
+    order = {health: rank for rank, health in enumerate(_READIEST_FIRST)}
     return min(
         hosts,
         default=None,

@@ -18,7 +18,15 @@ from buildbot_drydock import events
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.closing import close_lease
 from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
-from buildbot_drydock.interfaces import HostSpec, Prepares, Provider, ReactorTime, Store, Vacates
+from buildbot_drydock.interfaces import (
+    HostSpec,
+    Parks,
+    Prepares,
+    Provider,
+    ReactorTime,
+    Store,
+    Vacates,
+)
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (
@@ -28,6 +36,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Observed,
+    Power,
     Resource,
     ResourceStatus,
 )
@@ -75,8 +84,8 @@ class ProviderCalls:
     def forget_all_but(self, resources: tuple[Resource, ...], leases: tuple[Lease, ...]) -> None:
         """Drop the memory of calls that nobody asks for any more.
 
-        Those about resources and leases that are no more; and those about active ones, which have
-        led to what they were made for. So what is left is little, however many hosts there are. A
+        Those about resources and leases that are no more; and those about active ones that run,
+        which have led to what they were made for. So what is left is little, however many hosts there are. A
         call on a stray host is remembered while that is listed, and one on an active resource
         while that is not: nothing else tells of them.
         """
@@ -86,7 +95,11 @@ class ProviderCalls:
         tokens = {
             row.token
             for row in resources
-            if row.status is not ResourceStatus.ACTIVE or not self._lists(row)
+            if not (
+                row.status is ResourceStatus.ACTIVE
+                and row.power is Power.RUNNING
+                and self._lists(row)
+            )
         }
         tags = {row.tag for row in leases if row.status is not LeaseStatus.ACTIVE}
         known = tokens | tags
@@ -128,6 +141,14 @@ class ProviderCalls:
     def destroy_stray(self, blueprint: str, token: str, identity: str, reason: str) -> None:
         key = CallKey("destroy-stray", blueprint, f"{token} {identity}".rstrip())
         self._start(key, lambda key: self._destroy_stray(key, token, identity, reason))
+
+    def park_host(self, resource: Resource) -> None:
+        key = CallKey("park", resource.blueprint, resource.token)
+        self._start(key, lambda key: self._park(key, resource))
+
+    def wake_host(self, resource: Resource) -> None:
+        key = CallKey("wake", resource.blueprint, resource.token)
+        self._start(key, lambda key: self._wake_up(key, resource))
 
     def prepare(self, lease: Lease, resource: Resource) -> None:
         key = CallKey("prepare", resource.blueprint, lease.tag)
@@ -222,6 +243,64 @@ class ProviderCalls:
         await self._store.record(record, blueprint=key.blueprint)
         await self._repeatable(key, self._providers[key.blueprint].destroy(token, identity))
 
+    async def _park(self, key: CallKey, resource: Resource) -> None:
+        provider = self._providers[key.blueprint]
+        assert isinstance(provider, Parks)
+        if not await self._is_wished_still(key, resource):
+            return
+        error = await self._attempt(key, provider.park(resource.token, resource.identity))
+        if error is not None and error.disposition is Disposition.REJECT:
+            reason = f"it can't be parked: {error}"
+            record = events.ResourceReleased(reason=reason)
+            await self._store.move_resource(resource, ResourceEvent.RELEASE, record, reason=reason)
+
+    async def _wake_up(self, key: CallKey, resource: Resource) -> None:
+        provider = self._providers[key.blueprint]
+        assert isinstance(provider, Parks)
+        if not await self._is_wished_still(key, resource):
+            return
+        error = await self._attempt(key, provider.wake(resource.token, resource.identity))
+        if error is not None:
+            await self._not_woken(resource, error)
+
+    async def _is_wished_still(self, key: CallKey, resource: Resource) -> bool:
+        """Tell whether a call is still what the row wishes for.
+
+        Most of the time that a call may be late by is spent before it, while this master is busy
+        or asleep; a host that somebody has woken since is not to be stopped.
+        """
+        row = await self._store.resource(resource.id)
+        wish = (resource.status, resource.power, resource.power_since)
+        if row is not None and (row.status, row.power, row.power_since) == wish:
+            return True
+        self._calls.succeed(key, self._clock.seconds())
+        return False
+
+    async def _not_woken(self, resource: Resource, error: DrydockError) -> None:
+        """What can't be woken just now stays parked, and what needs it goes elsewhere."""
+        text = str(error)
+        match error.disposition:
+            case Disposition.RETRY:
+                return
+            case Disposition.ELSEWHERE:
+                await self._park_again(resource, text)
+            case Disposition.STOP:
+                await self._launches.misconfigured(resource.blueprint, text)
+                await self._park_again(resource, text)
+            case Disposition.REJECT:
+                await self._break_resource(resource, text)
+                await self._launches.failed(resource.blueprint, text)
+            case Disposition.CRASH:
+                raise error
+            case _:
+                assert_never(error.disposition)
+
+    async def _park_again(self, resource: Resource, error: str) -> None:
+        record = events.ResourcePowerChanged(
+            power=Power.PARKED.value, reason=f"it could not be woken: {error}"
+        )
+        await self._store.set_power(resource, Power.PARKED, record)
+
     async def _prepare(self, key: CallKey, lease: Lease, resource: Resource) -> None:
         provider = self._providers[key.blueprint]
         assert isinstance(provider, Prepares)
@@ -293,20 +372,25 @@ class ProviderCalls:
 
     async def _repeatable(self, key: CallKey, call: Coroutine[Any, Any, None]) -> bool:
         """Make a call whose every failure means no more than: again, later."""
+        return await self._attempt(key, call) is None
+
+    async def _attempt(self, key: CallKey, call: Coroutine[Any, Any, None]) -> DrydockError | None:
+        """Make a call and take note of its outcome; return what it failed with, if it did."""
         begun_at = self._clock.seconds()
         try:
             await self._limited(call)
         except DrydockError as error:
             await self._failed(key, error)
-            return False
+            return error
         except CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - a provider's bug must not stop the others
+        except Exception as bug:  # noqa: BLE001 - a provider's bug must not stop the others
             self.log.failure("{verb} of {blueprint}", verb=key.verb, blueprint=key.blueprint)
-            await self._failed(key, RetryLater(repr(error)))
-            return False
+            meaning = RetryLater(repr(bug))
+            await self._failed(key, meaning)
+            return meaning
         self._calls.succeed(key, begun_at)
-        return True
+        return None
 
     def _limited(self, call: Coroutine[Any, Any, T]) -> Awaitable[T]:
         limit = self._limit_seconds

@@ -25,7 +25,7 @@ LONGER_MODULES = {"latent.worker": 600, "testing.store_contract": 1_000}
 LAYERS = {
     "pure": (
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
-        *("event_base", "access_events", "authorization"),
+        *("event_base", "access_events", "parking_events", "authorization"),
         *("costs", "policy", "planner", "offers", "queries"),
         *("metrics.census", "metrics.tally"),
     ),
@@ -84,7 +84,7 @@ KNOWN_TO = {
 # acquired) count where what they are called on is named like the thing meant.
 CHANGING_VERBS = {
     *("add_resource", "move_resource", "move_lease", "request_lease", "change_blueprint"),
-    *("change_host", "set_faults", "give_notice", "set_price"),
+    *("change_host", "set_faults", "give_notice", "set_price", "set_power"),
     *("begin_use", "end_use", "end_uses"),
     *("request_authorization", "decide_authorization"),
 }
@@ -95,7 +95,7 @@ CHANGE_ROWS = (
 )
 WWW_READS = ("listings", "authorization_listing", "usage", "journal", "spending")
 PROVIDER_VERBS = {"inventory", "vacate"}
-PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "prepare"}
+PROVIDER_VERBS_OF_A_PROVIDER = {"create", "destroy", "park", "wake", "prepare"}
 CALL_PROVIDERS = ("executor", "provider_calls", "latent", "testing")
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from buildbot_drydock.costs import hourly_spending, resource_cost
-from buildbot_drydock.model import Lease, LeaseStatus, Resource, ResourceStatus, World
+from buildbot_drydock.model import Lease, LeaseStatus, Power, Resource, ResourceStatus, World
 from buildbot_drydock.reasons import Reason
 
+PARKED: Final = "parked"  # counted apart from the active ones that run
 NOWHERE = ""  # the blueprint of a lease that has no resource
 
 Pair: TypeAlias = tuple[str, str]
@@ -47,7 +48,11 @@ def take_census(world: World, reasons: Mapping[int, Sequence[Reason]]) -> Census
     of_blueprint = _sorted_by_blueprint(world)
     return Census(
         limits={blueprint.name: blueprint.limit for blueprint in world.blueprints},
-        resources={**_zeros(world, _OF_RESOURCES), **_resources(world.resources)},
+        resources={
+            **_zeros(world, _OF_RESOURCES),
+            **{(each.name, PARKED): 0 for each in world.blueprints if each.parks},
+            **_resources(world.resources),
+        },
         leases={
             **_zeros(world, _OF_LEASES),
             (NOWHERE, LeaseStatus.PENDING.value): 0,
@@ -83,7 +88,12 @@ def _zeros(world: World, statuses: Iterable[str]) -> Mapping[Pair, int]:
 
 
 def _resources(resources: Iterable[Resource]) -> Mapping[Pair, int]:
-    return Counter((each.blueprint, each.status.value) for each in resources)
+    return Counter((each.blueprint, _status_of(each)) for each in resources)
+
+
+def _status_of(resource: Resource) -> str:
+    at_rest = resource.power in (Power.PARKING, Power.PARKED)
+    return PARKED if at_rest and resource.status is ResourceStatus.ACTIVE else resource.status.value
 
 
 def _leases(resources: Iterable[Resource], leases: Iterable[Lease]) -> Mapping[Pair, int]:

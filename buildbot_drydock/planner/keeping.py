@@ -1,12 +1,13 @@
-"""What to keep and what to let go: warm resources, idle time-outs, age, drain."""
+"""What to keep, to park and to let go: warm resources, idle time-outs, age, drain."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from buildbot_drydock.actions import Action, SettleResource
+from buildbot_drydock.actions import Action, SetPower, SettleResource
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Blueprint, Mode, Resource, ResourceStatus
+from buildbot_drydock.model import Blueprint, Mode, Power, Resource, ResourceStatus
+from buildbot_drydock.planner.parking import AT_REST, can_be_parked
 from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import worn_out
 
@@ -56,24 +57,57 @@ def _not_wanted(survey: Survey, blueprint: Blueprint, resource: Resource) -> str
 def _surplus(
     survey: Survey, blueprint: Blueprint, idle: list[Resource], over: int
 ) -> Iterator[Action]:
-    """Release the longest idle: those over the limit, and those idle too long and not kept warm."""
-    spare = len(idle) - blueprint.min_ready
-    for resource in idle:
+    """Let go of the longest idle: those over the limit, and those idle too long and not kept warm.
+
+    What is parked goes first. What was idle too long is parked, if that can be.
+    """
+    parked = [resource for resource in idle if resource.power in AT_REST]
+    running = [resource for resource in idle if resource.power is Power.RUNNING]
+    too_many = f"there are more resources than the limit of {blueprint.limit} allows"
+    places = float("inf") if blueprint.max_parked is None else float(blueprint.max_parked)
+    places -= len(parked)
+    for resource in parked:
+        reason = too_many if over > 0 else _parked_enough(survey, blueprint, resource, places)
+        if reason is not None:
+            over -= 1
+            places += 1
+            yield SettleResource(resource, ResourceEvent.RELEASE, reason)
+    spare = len(running) - blueprint.min_ready
+    for resource in running:
         if over > 0:
-            reason = f"there are more resources than the limit of {blueprint.limit} allows"
+            over -= 1
+            yield SettleResource(resource, ResourceEvent.RELEASE, too_many)
         elif spare > 0 and _idle_too_long(survey, blueprint, resource):
             reason = f"it was idle for {blueprint.idle_timeout:.0f} s"
+            if places > 0 and can_be_parked(survey, blueprint, resource):
+                places -= 1
+                yield SetPower(resource, Power.PARKING, reason)
+            else:
+                yield SettleResource(resource, ResourceEvent.RELEASE, reason)
         else:
             continue
-        over -= 1
         spare -= 1
-        yield SettleResource(resource, ResourceEvent.RELEASE, reason)
+
+
+def _parked_enough(
+    survey: Survey, blueprint: Blueprint, resource: Resource, places: float
+) -> str | None:
+    """Return why a resource is not to stay parked, with so many *places* to park left."""
+    if not blueprint.parks:
+        return "its blueprint parks no more"
+    if places < 0:
+        return f"there are more than {blueprint.max_parked} parked"
+    if blueprint.park_for is None:
+        return None
+    ends = resource.idle_since + blueprint.park_for
+    survey.wake(ends)
+    return f"it was parked for {blueprint.park_for:.0f} s" if ends <= survey.now else None
 
 
 def _idle_too_long(survey: Survey, blueprint: Blueprint, resource: Resource) -> bool:
     if blueprint.idle_timeout is None:
         return False
-    paid_until = resource.created_at + blueprint.minimum_billing
+    paid_until = resource.started_at + blueprint.minimum_billing
     ends = max(resource.idle_since + blueprint.idle_timeout, paid_until)
     survey.wake(ends)
     return ends <= survey.now

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from buildbot_drydock.actions import Action, ListHosts
-from buildbot_drydock.model import Blueprint, Resource, ResourceStatus
+from buildbot_drydock.model import Blueprint, Power, Resource, ResourceStatus
 from buildbot_drydock.planner.survey import ENDED, Survey
 
 # A provider that was just told something is asked this much sooner than by its poll interval.
 _HASTE = 10.0
+_CHANGING = (Power.PARKING, Power.WAKING)
 
 
 def refresh_listings(survey: Survey) -> Iterator[Action]:
@@ -47,6 +48,9 @@ def _due(survey: Survey, blueprint: Blueprint) -> float:
             changed = survey.call("create", blueprint.name, resource.token).succeeded_at
         elif resource.status in ENDED:
             changed = survey.call("destroy", blueprint.name, resource.token).succeeded_at
+        elif resource.power in _CHANGING:
+            verb = "park" if resource.power is Power.PARKING else "wake"
+            changed = survey.call(verb, blueprint.name, resource.token).succeeded_at
         elif _should_have_gone(survey, resource):
             changed = None
         else:

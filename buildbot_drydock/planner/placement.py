@@ -1,6 +1,6 @@
 """Find a slot for each waiting lease, oldest first within priority, and say why one still waits.
 
-In order: a free slot; a slot of a resource that is coming; room to build; and only if what could
+In order: a free slot; a slot of a resource that is coming; a parked one; room to build; and only if what could
 serve is *full*, one idle resource less to make room. A provider's failure never leads to that.
 """
 
@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from buildbot_drydock.actions import AcquireLease, Action, BreakLease, BuildResource, SettleResource
+from buildbot_drydock.actions import (
+    AcquireLease,
+    Action,
+    BreakLease,
+    BuildResource,
+    SetPower,
+    SettleResource,
+)
 from buildbot_drydock.authorization import Grant, Refusal, Subjects
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Lease, LeaseStatus, Resource
+from buildbot_drydock.model import Lease, LeaseStatus, Power, Resource
 from buildbot_drydock.planner.labels import LabelKey, label_key
 from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.planner.stock import Coming, Site, Stock
@@ -64,10 +71,12 @@ class Placement:
         """Build what ``min_ready`` asks for beyond what waiting leases will use."""
         for stock in self.stocks.values():
             for _ in range(stock.blueprint.min_ready - stock.unpromised()):
-                site = stock.site({})
-                if site is None:
+                if (parked := stock.wake({})) is not None:
+                    yield self._woken(parked, "to keep one warm")
+                elif (site := stock.site({})) is not None:
+                    yield _build(stock, site, None)
+                else:
                     break
-                yield _build(stock, site, None)
 
     def reasons(self) -> dict[int, tuple[Reason, ...]]:
         """Return why each lease still waits: one reason per candidate blueprint."""
@@ -84,6 +93,7 @@ class Placement:
         action, reason = (
             self._free_slot(lease, candidates)
             or self._coming_slot(lease, candidates)
+            or self._wake(lease, candidates)
             or self._build(lease, candidates)
             or self._reclaim(lease, candidates)
             or (None, None)
@@ -165,6 +175,21 @@ class Placement:
             if coming is not None:
                 return None, _booting(stock, coming)
         return None
+
+    def _wake(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        for stock in candidates.fitting:
+            resource = stock.wake(lease.requires)
+            if resource is not None:
+                action = self._woken(resource, f"lease {lease.id} needs it")
+                coming = stock.promise(lease.requires)
+                return action, _booting(stock, coming) if coming is not None else None
+        return None
+
+    def _woken(self, resource: Resource, reason: str) -> SetPower:
+        self._survey.moving.add(resource.id)
+        return SetPower(resource, Power.WAKING, reason)
 
     def _build(
         self, lease: Lease, candidates: Candidates

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final, TypeAlias
 
-from buildbot_drydock.model import Blueprint, Labels, Placement, Resource, ResourceStatus
+from buildbot_drydock.model import Blueprint, Labels, Placement, Power, Resource, ResourceStatus
 from buildbot_drydock.planner.budget import Budget
 from buildbot_drydock.planner.hostlist import HostList
 from buildbot_drydock.planner.labels import LabelKey, label_key
+from buildbot_drydock.planner.parking import can_be_woken
 from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import (
     held_back_until,
@@ -80,6 +81,7 @@ class Stock:
         self._budget = Budget(blueprint, survey.of_blueprint[blueprint.name])
         self._most = blueprint.limit if blueprint.hosts is None else len(blueprint.hosts)
         self.idle: dict[int, Resource] = {}  # could be reclaimed
+        self.parked: dict[int, Resource] = {}  # could be woken or reclaimed
         self.ending: deque[Resource] = deque()  # their places will come free, each for one lease
         self.leased = 0
         self.slots = 0
@@ -91,6 +93,7 @@ class Stock:
         self._given_notice = 0
         self._held_back: list[HeldBack] = []
         self._by_last_use: Iterator[Resource] | None = None
+        self._wakeable: list[Resource] | None = None  # the one parked last comes last
         self._queues: dict[LabelKey, SlotQueue] = {}  # by what is required
         self._promising: dict[LabelKey, tuple[Labels, deque[deque[Coming]]]] = {}  # likewise
         for resource in survey.of_blueprint[blueprint.name]:
@@ -115,8 +118,26 @@ class Stock:
                 self._add_coming(
                     resource, resource.labels, resource.since, self._slots_of(resource)
                 )
+        elif resource.power is Power.WAKING:
+            self._booting += 1
+            self._count_waking(resource)
+        elif resource.power is not Power.RUNNING:
+            self._count_parked(resource)
         else:
             self._count_active(resource)
+
+    def _count_waking(self, resource: Resource) -> None:
+        if self.survey.has_notice(resource):
+            self._count_given_notice(resource, idle=True)
+        elif resource.id not in self.survey.leaving:
+            since = resource.power_since or resource.since
+            self._add_coming(resource, resource.labels, since, self._slots_of(resource))
+
+    def _count_parked(self, resource: Resource) -> None:
+        if self.survey.has_notice(resource):
+            self._count_given_notice(resource, idle=True)
+        elif resource.id not in self.survey.leaving:
+            self.parked[resource.id] = resource
 
     def _slots_of(self, resource: Resource) -> int:
         return slots_of(self.blueprint, self.survey.listed_host(resource))
@@ -277,6 +298,36 @@ class Stock:
         host = self.hosts.free(requires)
         return None if host is None else Site(host.labels, host.slots, host.name)
 
+    def wake(self, requires: Labels) -> Resource | None:
+        """Wake a parked resource that meets *requires*, the one parked last; count it as coming."""
+        if not self.parked or not self._may_build or self._budget.is_spent:
+            return None
+        if self._living > self.blueprint.limit:
+            return None
+        for resource in reversed(self._can_be_woken()):
+            if resource.id in self.parked and meets(resource.labels, requires):
+                del self.parked[resource.id]
+                self._booting += 1
+                self._budget.take()
+                self._add_coming(
+                    resource, resource.labels, self.survey.now, self._slots_of(resource)
+                )
+                self.launches_blocked = no_launch(
+                    self.blueprint, booting=self._booting, now=self.survey.now
+                )
+                return resource
+        return None
+
+    def _can_be_woken(self) -> list[Resource]:
+        if self._wakeable is None:  # asked for only when something is to be woken
+            found = [
+                each
+                for each in self.parked.values()
+                if can_be_woken(self.survey, self.blueprint, each)
+            ]
+            self._wakeable = sorted(found, key=lambda r: (r.idle_since, r.id))
+        return self._wakeable
+
     def is_full(self, requires: Labels) -> bool:
         """Tell whether only what others have keeps this blueprint from building."""
         if not self._may_build:
@@ -335,7 +386,13 @@ class Stock:
         return worn_out(self.blueprint, resource, self.survey.now) is None
 
     def reclaim(self) -> Resource | None:
-        """Give up the least recently used idle resource, if there is one."""
+        """Give up the least recently used idle resource, if there is one.
+
+        A parked one goes first, unless money is what is missing: that costs none.
+        """
+        if self.parked and not self._budget.is_spent:
+            number = min(self.parked, key=lambda n: (self.parked[n].idle_since, n))
+            return self.parked.pop(number)
         if self._by_last_use is None:  # sorted once, as only few of many are reclaimed
             by_last_use = sorted(self.idle.values(), key=lambda r: (r.idle_since, r.id))
             self._by_last_use = iter(by_last_use)

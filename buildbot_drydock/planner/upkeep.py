@@ -29,9 +29,11 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Observed,
+    Power,
     Resource,
     ResourceStatus,
 )
+from buildbot_drydock.planner import parking
 from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import (
     CLOCK_TOLERANCE_SECONDS,
@@ -155,7 +157,7 @@ def _pending(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action
     if host is not None:
         if host.health is Health.READY:
             return SettleResource(resource, ResourceEvent.READY, "its host answers", host)
-        if host.health is Health.FAILING:
+        if host.health is Health.FAILING or host.health in parking.STOPPED:
             reason = f"its host failed to start: {host.reason or 'no reason given'}"
             if blueprint.hosts is not None:  # its provider puts off this one host, and no other
                 return SettleResource(resource, ResourceEvent.BREAK, reason)
@@ -198,7 +200,11 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
         return _ask_for_host(survey, blueprint, resource)
     if host is None:
         return _without_host(survey, blueprint, resource)
-    if host.health is Health.FAILING:
+    if resource.power is not Power.RUNNING:
+        return parking.follow(survey, blueprint, resource, host)
+    if not parking.is_current(survey, resource):
+        return None  # it tells how the host was before it was woken
+    if host.health is Health.FAILING or host.health in parking.STOPPED:
         return SettleResource(resource, ResourceEvent.BREAK, host.reason or "its host is failing")
     return (
         _notice(blueprint, resource, host)

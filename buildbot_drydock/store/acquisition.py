@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
-from buildbot_drydock.model import BlueprintState, Lease, ResourceStatus
+from buildbot_drydock.model import BlueprintState, Lease, Power, ResourceStatus
 from buildbot_drydock.store.changes import raised, winners
 from buildbot_drydock.store.rows import blueprint_values, clean, dump_list, event_values
 from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
@@ -83,11 +83,12 @@ def _hold_states(connection: Connection, claims: Sequence[Claim]) -> dict[str, i
 
 
 def _lock_resources(connection: Connection, claims: Sequence[Claim]) -> dict[int, int]:
-    """Lock the active resources among those claimed, and return their versions."""
+    """Lock the active resources that run among those claimed, and return their versions."""
     query = (
         sa.select(resources.c.id, resources.c.version)
         .where(resources.c.id.in_({claim.resource.id for claim in claims}))
         .where(resources.c.status == ResourceStatus.ACTIVE.value)
+        .where(resources.c.power == Power.RUNNING.value)
         .order_by(resources.c.id)
         .with_for_update()
     )

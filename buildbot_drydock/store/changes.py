@@ -17,6 +17,7 @@ from buildbot_drydock.model import (
     LeaseStatus,
     Notice,
     Observed,
+    Power,
     Resource,
     ResourceRequest,
     ResourceStatus,
@@ -83,12 +84,7 @@ def moved_resource(
     )
     if observed is None:
         return row
-    row = replace(
-        row,
-        identity=observed.identity or seen.identity,
-        address=observed.address or seen.address,
-        data=dict(observed.data) or seen.data,
-    )
+    row = _as_observed(row, observed)
     if observed.hourly_price is None:
         return row
     return replace(row, hourly_price=observed.hourly_price, priced_at=now)
@@ -120,6 +116,29 @@ def priced_resource(seen: Resource, hourly_price: float, now: float) -> Resource
     return replace(seen, version=seen.version + 1, hourly_price=hourly_price, priced_at=now)
 
 
+def powered_resource(
+    seen: Resource, power: Power, now: float, *, observed: Observed | None = None
+) -> Resource:
+    """Return the resource once it is to run or to stop, or was seen to do so."""
+    row = replace(
+        seen,
+        version=seen.version + 1,
+        power=power,
+        power_since=now,
+        parked_seconds=seen.parked_until(now),
+    )
+    return row if observed is None else _as_observed(row, observed)
+
+
+def _as_observed(row: Resource, observed: Observed) -> Resource:
+    return replace(
+        row,
+        identity=observed.identity or row.identity,
+        address=observed.address or row.address,
+        data=dict(observed.data) or row.data,
+    )
+
+
 def moved_lease(
     seen: Lease, event: LeaseEvent, status: LeaseStatus, now: float, *, reason: str = ""
 ) -> Lease:
@@ -138,6 +157,11 @@ def moved_lease(
     if event is LeaseEvent.VACATE:
         return replace(row, locks=(), reason=reason or seen.reason)
     return replace(row, reason=reason or seen.reason)
+
+
+def takes_leases(resource: Resource) -> bool:
+    """Tell whether a slot of a resource may be claimed, as far as its own row tells."""
+    return resource.status is ResourceStatus.ACTIVE and resource.power is Power.RUNNING
 
 
 def acquired_lease(claim: Claim, now: float) -> Lease:

@@ -31,6 +31,7 @@ from buildbot_drydock.model import (
     LeaseStatus,
     Notice,
     Observed,
+    Power,
     Resource,
     ResourceRequest,
     ResourceStatus,
@@ -47,8 +48,10 @@ from buildbot_drydock.store.changes import (
     new_lease,
     new_resource,
     noticed_resource,
+    powered_resource,
     priced_resource,
     raised,
+    takes_leases,
     winners,
 )
 
@@ -182,6 +185,29 @@ class MemoryStore:
         self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row
 
+    async def set_power(
+        self,
+        seen: Resource,
+        power: Power,
+        record: Event,
+        *,
+        observed: Observed | None = None,
+        within: BlueprintState | None = None,
+    ) -> Resource | None:
+        now = self._resources.get(seen.id)
+        if now is None or now.version != seen.version or now.status is not ResourceStatus.ACTIVE:
+            return None
+        if self._occupants.get(seen.id):
+            return None
+        if within is not None:
+            if within.version != self._version_of(within.name):
+                return None
+            self._blueprints[within.name] = raised(within)
+        row = powered_resource(now, power, self._clock.seconds(), observed=observed)
+        self._put_resource(row)
+        self._remember(record, blueprint=row.blueprint, resource=row.id)
+        return row
+
     async def request_lease(self, request: LeaseRequest, record: Event) -> Lease:
         number = len(self._leases) + len(self._ended_leases) + 1
         row = new_lease(number, request, self._clock.seconds())
@@ -194,11 +220,10 @@ class MemoryStore:
         wanted = [acquired_lease(claim, now) for claim in claims]
         leases = [self._leases.get(claim.lease.id) for claim in claims]
         resources = [self._resources.get(claim.resource.id) for claim in claims]
-        active = ResourceStatus.ACTIVE
         won = winners(
             claims,
             leases={row.id: row.version for row in leases if row},
-            resources={row.id: row.version for row in resources if row and row.status is active},
+            resources={row.id: row.version for row in resources if row and takes_leases(row)},
             held=self._owners.keys(),
             states={state.name: state.version for state in self._blueprints.values()},
         )

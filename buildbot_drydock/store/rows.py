@@ -27,6 +27,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Mode,
+    Power,
     Resource,
     ResourceStatus,
 )
@@ -99,6 +100,9 @@ def resource_values(row: Resource) -> Values:
         "end_reason": row.end_reason,
         "hourly_price": row.hourly_price,
         "priced_at": row.priced_at,
+        "power": row.power.value,
+        "power_since": row.power_since,
+        "parked_seconds": row.parked_seconds,
     }
 
 
@@ -312,6 +316,7 @@ def resource_reader() -> Reader[Resource]:
         "locks": _texts,
         "fault": lambda text: text or "",  # older rows have none
         "end_reason": lambda text: text or "",
+        "power": _status(Power),
     }
     return Reader(schema.resources, Resource, special)
 

@@ -104,6 +104,9 @@ resources = sa.Table(
     sa.Column("end_reason", _text()),
     sa.Column("hourly_price", sa.Double),
     sa.Column("priced_at", sa.Double),
+    sa.Column("power", sa.String(16), nullable=False, server_default="running"),
+    sa.Column("power_since", sa.Double),
+    sa.Column("parked_seconds", sa.Double, nullable=False, server_default="0"),
     # With the id at the end, so that pages of a listing can be read in its order.
     sa.Index("drydock_resources_status_id", "status", "id"),
     sa.Index("drydock_resources_blueprint_id", "blueprint", "id"),

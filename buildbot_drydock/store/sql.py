@@ -39,6 +39,7 @@ from buildbot_drydock.model import (
     LeaseStatus,
     Notice,
     Observed,
+    Power,
     Resource,
     ResourceRequest,
     ResourceStatus,
@@ -55,10 +56,12 @@ from buildbot_drydock.store.changes import (
     new_lease,
     new_resource,
     noticed_resource,
+    powered_resource,
     priced_resource,
     raised,
 )
 from buildbot_drydock.store.charging import SqlUses, charge, forget_uses
+from buildbot_drydock.store.parking import put_power
 from buildbot_drydock.store.rows import (
     Reader,
     Values,
@@ -210,6 +213,26 @@ class SqlStore(SqlUses, AuthorizationTable):
         now = self._clock.seconds()
         values = resource_values(priced_resource(seen, hourly_price, now))
         return await self._change_resource(seen, values, _PRICED_RESOURCE_COLUMNS, record, now)
+
+    async def set_power(
+        self,
+        seen: Resource,
+        power: Power,
+        record: Event,
+        *,
+        observed: Observed | None = None,
+        within: BlueprintState | None = None,
+    ) -> Resource | None:
+        now = self._clock.seconds()
+        row = powered_resource(seen, power, now, observed=observed)
+
+        def work(connection: Connection) -> Resource | None:
+            if not put_power(connection, seen, cleaned(row, *_RESOURCE_TEXTS), within):
+                return None
+            write_event(connection, record, now, blueprint=seen.blueprint, resource=seen.id)
+            return self._find_resource(connection, seen.id)
+
+        return await self._write(work)
 
     async def _change_resource(
         self, seen: Resource, values: Values, columns: Sequence[str], record: Event, now: float

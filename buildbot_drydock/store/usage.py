@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from buildbot_drydock.model import BlueprintState, HostState, LeaseStatus, ResourceStatus
+from buildbot_drydock.model import BlueprintState, HostState, LeaseStatus, Power, ResourceStatus
 from buildbot_drydock.store import transactions
 from buildbot_drydock.store.rows import blueprint_reader, host_reader
 from buildbot_drydock.store.schema import blueprints, hosts, leases, resources
@@ -17,6 +17,8 @@ from buildbot_drydock.store.schema import blueprints, hosts, leases, resources
 _LIVING: Final = tuple(
     status.value for status in ResourceStatus if status is not ResourceStatus.DESTROYED
 )
+_AT_REST: Final = resources.c.power.in_((Power.PARKING.value, Power.PARKED.value))
+_COSTS: Final = resources.c.power != Power.PARKED.value
 _HOLDING: Final = tuple(
     status.value
     for status in LeaseStatus
@@ -28,7 +30,8 @@ _HOLDING: Final = tuple(
 class BlueprintUsage:
     resources: Mapping[str, int] = field(default_factory=dict)  # living ones, by status
     leased: int = 0  # slots of its resources that leases hold
-    idle: int = 0  # active resources without any lease
+    idle: int = 0  # active resources without any lease that run, or are being woken
+    parked: int = 0  # active resources that are parked, or being parked
     priced: float = 0.0  # what an hour costs of those whose price is known
     unpriced: int = 0  # and how many of the others there are
 
@@ -72,18 +75,22 @@ def _blueprints(connection: Connection) -> dict[str, BlueprintUsage]:
             resources.c.blueprint,
             resources.c.status,
             sa.func.count(),
-            sa.func.sum(resources.c.hourly_price),
-            sa.func.count(resources.c.hourly_price),
+            sa.func.sum(sa.case((_COSTS, resources.c.hourly_price), else_=0.0)),
+            sa.func.sum(sa.case((_COSTS & resources.c.hourly_price.is_(None), 1), else_=0)),
+            sa.func.sum(sa.case((_AT_REST, 1), else_=0)),
         )
         .where(resources.c.status.in_(_LIVING))
         .group_by(resources.c.blueprint, resources.c.status)
     )
     priced: dict[str, float] = {}
     unpriced: dict[str, int] = {}
-    for blueprint, status, number, price, known in connection.execute(living):
+    parked: dict[str, int] = {}
+    for blueprint, status, number, price, unknown, at_rest in connection.execute(living):
         by_status.setdefault(blueprint, {})[status] = number
         priced[blueprint] = priced.get(blueprint, 0.0) + (price or 0.0)
-        unpriced[blueprint] = unpriced.get(blueprint, 0) + number - known
+        unpriced[blueprint] = unpriced.get(blueprint, 0) + int(unknown)
+        if status == ResourceStatus.ACTIVE.value:
+            parked[blueprint] = int(at_rest)
     leased: dict[str, int] = {}
     in_use: dict[str, int] = {}
     for blueprint, status, slots, used in connection.execute(_HOLDING_BY_BLUEPRINT):
@@ -94,7 +101,10 @@ def _blueprints(connection: Connection) -> dict[str, BlueprintUsage]:
         name: BlueprintUsage(
             resources=counts,
             leased=leased.get(name, 0),
-            idle=counts.get(ResourceStatus.ACTIVE.value, 0) - in_use.get(name, 0),
+            idle=counts.get(ResourceStatus.ACTIVE.value, 0)
+            - in_use.get(name, 0)
+            - parked.get(name, 0),
+            parked=parked.get(name, 0),
             priced=priced[name],
             unpriced=unpriced[name],
         )

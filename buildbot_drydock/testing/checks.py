@@ -16,6 +16,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Notice,
+    Power,
     Resource,
     ResourceStatus,
     Rows,
@@ -57,9 +58,16 @@ def limits_are_kept(rows: Rows, highest_limits: Mapping[str, int]) -> None:
 
 
 def budgets_are_kept(rows: Rows, blueprints: Iterable[Blueprint]) -> None:
-    """However many masters launch at once, all that lives together costs no more than it may."""
+    """However many masters launch at once, all that lives together costs no more than it may.
+
+    What is being parked is not asked for: somebody else may have started it.
+    """
     for blueprint in blueprints:
-        living = [row for row in rows.resources if row.blueprint == blueprint.name]
+        living = [
+            row
+            for row in rows.resources
+            if row.blueprint == blueprint.name and row.power is not Power.PARKING
+        ]
         spent, most = hourly_spending(blueprint, living), blueprint.max_hourly_cost
         if most is not None and spent > most:
             raise Unsafe(f"{blueprint.name} costs {spent} an hour, and may cost {most}")
@@ -73,6 +81,8 @@ def leases_hold_what_their_status_says(rows: Rows) -> None:
         if lease.status in (LeaseStatus.ACQUIRED, LeaseStatus.ACTIVE):
             if lease.resource is None or lease.resource not in resources:
                 raise Unsafe(f"a lease holds a slot on nothing: {lease}")
+            if resources[lease.resource].power is not Power.RUNNING:
+                raise Unsafe(f"a lease holds a slot on what is not to run: {lease}")
             if resources[lease.resource].status is ResourceStatus.PENDING:
                 raise Unsafe(f"a lease holds a slot on a host that does not answer yet: {lease}")
 

@@ -230,7 +230,10 @@ class DrydockResourcesEndpoint(_OfResources, DrydockRowsEndpoint):
     ]
     rootLinkName = "drydock_resources"
     kinds = entities.RESOURCE.kinds
-    needed = ("status", "since", "created_at", "hourly_price")
+    needed = (
+        *("status", "since", "created_at", "hourly_price"),
+        *("power", "power_since", "parked_seconds"),
+    )
 
 
 class DrydockResourceEndpoint(_OfResources, DrydockRowEndpoint):

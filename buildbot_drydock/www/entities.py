@@ -95,6 +95,7 @@ BLUEPRINT_KINDS: Final = {
     "slots": Kind.INTEGER,
     "leased": Kind.INTEGER,
     "idle": Kind.INTEGER,
+    "parked": Kind.INTEGER,
     "waiting": Kind.INTEGER,
     "hourly_cost": Kind.NUMBER,
     "max_hourly_cost": Kind.NUMBER,

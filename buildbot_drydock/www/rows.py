@@ -17,6 +17,7 @@ from buildbot_drydock.model import (
     HostState,
     ListedHost,
     Mode,
+    Power,
     Resource,
     ResourceStatus,
 )
@@ -72,6 +73,9 @@ def _cost(row: Mapping[str, Any], price: float, now: float) -> float | None:
         since=row["since"],
         created_at=row["created_at"],
         hourly_price=price,
+        power=Power(row["power"]),
+        power_since=row["power_since"],
+        parked_seconds=row["parked_seconds"],
     )
     return resource_cost(lived, now)
 
@@ -161,6 +165,7 @@ def _blueprint_row(
         "slots": None if blueprint is None else _slots(blueprint),
         "leased": usage.leased,
         "idle": usage.idle,
+        "parked": usage.parked,
         "waiting": waiting,
         "hourly_cost": usage.priced + usage.unpriced * _expected_price(blueprint),
         "max_hourly_cost": None if blueprint is None else blueprint.max_hourly_cost,
