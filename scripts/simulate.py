@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
+from buildbot_drydock.testing.parking_simulator import ParkingSimulation
 from buildbot_drydock.testing.simulator import Simulation
 
 SEEDS_AT_ONCE = 50
+PARKING_EVERY = 5  # seeds: these storms take some times as long
 
 
 def failures_among(seeds: Sequence[int]) -> list[str]:
@@ -21,6 +23,8 @@ def failures_among(seeds: Sequence[int]) -> list[str]:
     for seed in seeds:
         try:
             Simulation(seed).run()
+            if seed % PARKING_EVERY == 0:
+                ParkingSimulation(seed).run()
         except AssertionError as error:
             failures.append(str(error))
     return failures

@@ -15,7 +15,8 @@ import pydantic
 
 from buildbot_drydock.errors import CommandTimedOut, HostError, NoCapacity
 from buildbot_drydock.interfaces import Completed, HostSpec
-from buildbot_drydock.latent.definition import Definition, PricedFields, Surroundings
+from buildbot_drydock.latent.definition import Definition, Surroundings
+from buildbot_drydock.latent.parking_fields import ParkingFields, with_parking
 from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.synthetic_cloud import (
     Answer,
@@ -67,6 +68,12 @@ class SyntheticProvider:
         await self._cloud.call(
             "destroy", token, lambda: self._cloud.destroy(self._blueprint, token, identity)
         )
+
+    async def park(self, token: str, identity: str) -> None:
+        await self._cloud.call("park", token, lambda: self._cloud.park(token, identity))
+
+    async def wake(self, token: str, identity: str) -> None:
+        await self._cloud.call("wake", token, lambda: self._cloud.wake(token, identity))
 
     def expected_price(self) -> float | None:
         return self._cloud.script.hourly_price
@@ -175,7 +182,7 @@ def _at_or_under(machine: Machine, path: str) -> list[str]:
     return [each for each in machine.files if each == path or each.startswith(inside)]
 
 
-class SyntheticPoolFields(PricedFields):
+class SyntheticPoolFields(ParkingFields):
     """The fields of ``SyntheticPool``: those of every blueprint, and the script."""
 
     boot_seconds: float = pydantic.Field(
@@ -234,6 +241,18 @@ class SyntheticPoolFields(PricedFields):
         ge=0,
         description="What an hour of a host costs. None is nobody knows.",
         json_schema_extra=unit("an hour"),
+    )
+    park_seconds: float = pydantic.Field(
+        default=0.0,
+        ge=0,
+        description="How long a host that is parked takes to stop.",
+        json_schema_extra=unit("seconds"),
+    )
+    fail_wakes: int = pydantic.Field(
+        default=0,
+        ge=0,
+        description="How many of the first attempts to wake a host find no capacity.",
+        json_schema_extra=unit("calls"),
     )
     fail_creates: int = pydantic.Field(
         default=0,
@@ -315,11 +334,13 @@ class SyntheticPoolFields(PricedFields):
             lifetime_seconds=self.lifetime_seconds,
             notice_seconds=self.notice_seconds,
             hourly_price=self.hourly_price,
+            park_seconds=self.park_seconds,
             hanging_boots=self.hanging_boots,
             failing_boots=self.failing_boots,
             latency_seconds={"inventory": self.listing_seconds, "prepare": self.prepare_seconds},
             failures=(
                 Failure(verb="create", error=NoCapacity, times=self.fail_creates),
+                Failure(verb="wake", error=NoCapacity, times=self.fail_wakes),
                 Failure(verb="create", times=self.lose_create_replies, stage=Stage.AFTER),
                 Failure(verb="destroy", times=self.fail_destroys),
                 Failure(verb="inventory", times=self.fail_listings),
@@ -345,9 +366,9 @@ class SyntheticPool(Definition):
     provider_class = SyntheticProvider
 
     def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
-        return replace(
-            super().blueprint(now, state), prepares=self._fields_here.prepare_seconds > 0
-        )
+        fields = self._fields_here
+        blueprint = with_parking(super().blueprint(now, state), fields)
+        return replace(blueprint, prepares=fields.prepare_seconds > 0)
 
     def provider(self, surroundings: Surroundings) -> SyntheticProvider:
         script = self._fields_here.script()

@@ -21,6 +21,7 @@ from buildbot_drydock.errors import (
     HostError,
     HostUnreachable,
     NoCapacity,
+    RequestRejected,
     RetryLater,
 )
 from buildbot_drydock.interfaces import Clock, HostSpec
@@ -40,8 +41,8 @@ class Stage(Enum):
 class Failure:
     """A verb that raises.
 
-    *verb* is one of a provider's (``inventory``, ``create``, ``destroy``, ``prepare``, ``vacate``)
-    or of a host's (``run``, ``start``, ``running``, ``stop``, ``read``, ``write``, ...).
+    *verb* is one of a provider's (``inventory``, ``create``, ``destroy``, ``park``, ``wake``,
+    ``prepare``, ``vacate``) or of a host's (``run``, ``start``, ``running``, ``stop``, ``read``, ``write``, ...).
     """
 
     verb: str
@@ -75,12 +76,14 @@ class Script:
     """How a synthetic cloud behaves. All times are in seconds."""
 
     boot_seconds: float = 0.0
-    capacity: int = 1_000  # hosts at once, whoever asked for them
+    capacity: int = 1_000  # hosts that run at once, whoever asked for them
     listing_delay_seconds: float = 0.0  # how long a new host is missing from listings
     teardown_seconds: float = 0.0  # how long a destroyed host is still there, and listed
     lifetime_seconds: float | None = None  # after this a host vanishes, as a spot instance may
     notice_seconds: float = 0.0  # so long before that its end is announced
     hourly_price: float | None = None  # of each host
+    park_seconds: float = 0.0  # how long a host takes to stop
+    parkable: bool = True  # whether hosts can be parked
     hanging_boots: int = 0  # so many hosts, the first, never finish starting
     failing_boots: int = 0  # so many hosts after those report that they have failed to start
     twin_creates: int = 0  # so many creates, the first, make two hosts
@@ -130,7 +133,9 @@ class Machine:
     noticed_at: float | None = None  # from then on its end is announced
     end_reason: str = ""
     hourly_price: float | None = None
+    stopped_at: float | None = None  # from when on it is parked; None while it runs
     torn_down: bool = False
+    parkable: bool = True
     hung: bool = False
     silent: bool = False
     failure: str = ""
@@ -151,11 +156,18 @@ class Machine:
     def health(self, now: float) -> Health:
         if self.torn_down or self.failure:
             return Health.FAILING
+        if self.stopped_at is not None:
+            return Health.PARKING if now < self.stopped_at else Health.PARKED
         return Health.STARTING if self.hung or now < self.ready_at else Health.READY
 
     def answers(self, now: float) -> bool:
         booted = not self.hung and now >= self.ready_at
-        return booted and not self.silent and not self.torn_down
+        return booted and not self.silent and not self.torn_down and self.stopped_at is None
+
+    def shut_down(self, stopped_at: float) -> None:
+        """Stop; what runs there ends with that."""
+        self.stopped_at = stopped_at
+        self.processes.clear()
 
     def has_notice(self, now: float) -> bool:
         return self.noticed_at is not None and self.noticed_at <= now and not self.torn_down
@@ -172,6 +184,7 @@ class Machine:
             ends_at=self.gone_at if noticed else None,
             end_reason=self.end_reason if noticed else "",
             hourly_price=self.hourly_price,
+            parkable=self.parkable,
             data={"place": str(self.spec.place)},
         )
 
@@ -215,6 +228,10 @@ class SyntheticCloud:
 
     def living(self) -> int:
         return len(self.hosts())
+
+    def parked(self) -> int:
+        """Count the hosts that are stopped, or on their way to it."""
+        return sum(machine.stopped_at is not None for machine in self.hosts())
 
     def running(self, tag: str) -> frozenset[str]:
         """Return the identities of the hosts on which something marked with *tag* runs."""
@@ -299,15 +316,39 @@ class SyntheticCloud:
     def create(self, blueprint: str, token: str, spec: HostSpec) -> None:
         if self.named(token):
             return
-        if self.living() >= self.script.capacity:
-            raise NoCapacity(
-                f"all {self.script.capacity} hosts of the synthetic cloud are in use; "
-                "raise its capacity, or wait until one is destroyed"
-            )
+        self._take_capacity()
         self._creates += 1
         self._build(blueprint, token, spec)
         if self._creates <= self.script.twin_creates:
             self._build(blueprint, token, spec)
+
+    def park(self, token: str, identity: str = "") -> None:
+        """Stop a host; nothing if it is stopped, or gone. Raises ``RequestRejected`` if it can't be."""
+        for machine in self.named(token, identity):
+            if machine.torn_down or machine.stopped_at is not None:
+                continue
+            if not machine.parkable:
+                raise RequestRejected(f"host {token} can't be parked, as the script says")
+            machine.shut_down(self._clock.seconds() + self.script.park_seconds)
+
+    def wake(self, token: str, identity: str = "") -> None:
+        """Start a host that is parked. Raises ``RetryLater`` while it is still stopping."""
+        now = self._clock.seconds()
+        for machine in self.named(token, identity):
+            if machine.torn_down or machine.stopped_at is None:
+                continue
+            if now < machine.stopped_at:
+                raise RetryLater(f"host {token} is still stopping")
+            self._take_capacity()
+            machine.stopped_at = None
+            machine.ready_at = now + self.script.boot_seconds
+
+    def _take_capacity(self) -> None:
+        if self.living() - self.parked() >= self.script.capacity:
+            raise NoCapacity(
+                f"all {self.script.capacity} hosts of the synthetic cloud are in use; "
+                "raise its capacity, or wait until one is destroyed"
+            )
 
     def destroy(self, blueprint: str, token: str, identity: str) -> None:
         now = self._clock.seconds()
@@ -354,6 +395,7 @@ class SyntheticCloud:
             noticed_at=ends_at - script.notice_seconds if ends_at and noticed else None,
             end_reason="the script lets it end" if noticed else "",
             hourly_price=script.hourly_price,
+            parkable=script.parkable,
             hung=self._births <= script.hanging_boots,
             failure="the script lets it fail to start" if fails else "",
         )

@@ -108,6 +108,7 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     events.ResourceReleased.kind: "the ordinary end of a resource that nobody needs",
     events.ResourceTrusted.kind: "the end of faults, each of which was counted",
     events.ResourcePriced.kind: "the hourly cost shows it",
+    events.ResourcePowerChanged.kind: "the count of parked resources shows it",
     events.LeaseRenewed.kind: "a person's action, which changes nothing but a time",
     events.LeaseDestroyed.kind: "its end was counted; its cost is added to that of builders",
     events.AuthorizationRequested.kind: "the waiting leases show it",

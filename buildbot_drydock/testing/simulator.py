@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from random import Random
 from typing import Any, TypeVar, cast
@@ -23,6 +24,7 @@ from twisted.python.failure import Failure
 
 from buildbot_drydock import events
 from buildbot_drydock.errors import (
+    DrydockError,
     HostUnreachable,
     Misconfigured,
     NoCapacity,
@@ -44,6 +46,8 @@ from buildbot_drydock.model import (
     LeaseStatus,
     Mode,
     Placement,
+    Power,
+    Resource,
     ResourceStatus,
     Rows,
 )
@@ -68,7 +72,7 @@ T = TypeVar("T")
 
 MASTERS = (1, 2)
 PROVIDER_FAULTS = (RetryLater, RetryLater, NoCapacity, Misconfigured, RequestRejected)
-PROVIDER_VERBS = ("inventory", "create", "destroy", "prepare", "vacate")
+PROVIDER_VERBS = ("inventory", "create", "destroy", "park", "wake", "prepare", "vacate")
 # A real worker that cannot log in gives up by itself; so does a simulated one, in the calm.
 GIVE_UP_SECONDS = 600.0
 HIGHEST_PRICE = 1.0  # an hour; nothing becomes dearer, or no launch would be to blame
@@ -82,6 +86,8 @@ class Stuck(AssertionError):
 
 class Simulation:
     """One storm and one calm. ``run`` raises ``AssertionError`` naming the seed if a rule breaks."""
+
+    haste = 0.9  # how often a stopped call goes on rather than time
 
     def __init__(self, seed: int, *, steps: int = 500) -> None:
         self.seed = seed
@@ -138,6 +144,9 @@ class Simulation:
             listing_delay=pick([0.0, 0.0, 10.0]),
             poll_interval=pick([1.0, 5.0]),
             failure_budget=pick([2, 5]),
+            parks=hosts is None and pick([False, True]),
+            park_for=pick([None, 100.0, 1000.0]),
+            max_parked=pick([None, None, 1]),
             prepares=pick([False, True]),
             vacates=True,
             hosts=hosts,
@@ -155,6 +164,8 @@ class Simulation:
             teardown_seconds=self.random.choice([0.0, 0.0, 20.0]),
             lifetime_seconds=self.random.choice([100.0, 300.0]) if mortal else None,
             notice_seconds=self.random.choice([0.0, 60.0, 120.0]),
+            park_seconds=self.random.choice([0.0, 0.0, 20.0]),
+            parkable=self.random.random() < 0.9,
             hourly_price=self.random.choice([None, HIGHEST_PRICE, HIGHEST_PRICE / 2]),
         )
         return SyntheticCloud(
@@ -200,7 +211,7 @@ class Simulation:
     def _step(self) -> None:
         """Let one stopped call go on, or let time pass."""
         stopped = [m for m in self.masters.values() if m.process.can_go_on]
-        if stopped and self.random.random() < 0.9:
+        if stopped and self.random.random() < self.haste:
             process = self.random.choice(stopped).process
             process.go_on(self.random.randrange(len(process.stopped)))
         else:
@@ -290,6 +301,7 @@ class Simulation:
                     lambda: cloud.silence(token),
                     lambda: cloud.fail(token, "struck by lightning"),
                     lambda: cloud.make_twin(token),
+                    lambda: self._stop_or_start(cloud, token),
                     lambda: cloud.reprice(token, HIGHEST_PRICE / 4),
                     lambda: self._set_mode(name, self.random.choice(list(Mode))),
                     lambda: self._set_limit(name),
@@ -303,6 +315,11 @@ class Simulation:
             return
         changed = changed_rules(blueprint, self.random)
         self.blueprints = [changed if b.name == changed.name else b for b in self.blueprints]
+
+    def _stop_or_start(self, cloud: SyntheticCloud, token: str) -> None:
+        """Somebody who knows nothing of us stops a host, or starts one that is parked."""
+        with suppress(DrydockError):
+            self.random.choice([cloud.park, cloud.wake])(token)
 
     def _give_notice(self) -> None:
         blueprint = self.random.choice(self.blueprints)
@@ -468,7 +485,7 @@ class Simulation:
         accounted = {r.token for r in rows.resources}
         return [
             *(lease for lease in rows.leases if lease.status is not LeaseStatus.DESTROYED),
-            *(r for r in rows.resources if r.status is not ResourceStatus.ACTIVE or r.end_reason),
+            *(r for r in rows.resources if not _is_settled(r)),
             *(t for cloud in self.clouds.values() for t in cloud.tokens() if t not in accounted),
             *(tags for cloud in self.clouds.values() for tags in cloud.tags().values() if tags),
             *(
@@ -477,6 +494,11 @@ class Simulation:
                 if not master.at_rest
             ),
         ]
+
+
+def _is_settled(resource: Resource) -> bool:
+    at_rest = resource.power in (Power.RUNNING, Power.PARKED)
+    return resource.status is ResourceStatus.ACTIVE and at_rest and not resource.end_reason
 
 
 def finish(coroutine: Coroutine[Deferred[Any], Any, T]) -> T:

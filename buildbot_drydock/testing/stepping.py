@@ -108,6 +108,12 @@ class SteppedProvider(_Stepped):
     async def destroy(self, token: str, identity: str = "") -> None:
         await self._step(lambda: self._provider.destroy(token, identity))
 
+    async def park(self, token: str, identity: str) -> None:
+        await self._step(lambda: self._provider.park(token, identity))
+
+    async def wake(self, token: str, identity: str) -> None:
+        await self._step(lambda: self._provider.wake(token, identity))
+
     def connect(self, resource: Resource) -> Host:
         return SteppedHost(self._provider.connect(resource), self._stop)
 

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
+from buildbot_drydock import events
 from buildbot_drydock.interfaces import HostSpec
-from buildbot_drydock.model import AuthorizationStatus, Notice, ResourceStatus, Rows
+from buildbot_drydock.model import AuthorizationStatus, Notice, Power, ResourceStatus, Rows
 from buildbot_drydock.testing import checks
 from buildbot_drydock.testing.builders import authorization, blueprint, lease, pending, resource
+from buildbot_drydock.testing.parking_simulator import ParkingSimulation
 from buildbot_drydock.testing.simulator import Simulation, finish
 
 
@@ -19,6 +21,26 @@ class TestStorms(TestCase):
         for seed in range(first, first + int(os.environ.get("DRYDOCK_RUNS", "40"))):
             with self.subTest(seed=seed):
                 Simulation(seed).run()
+
+    def test_storms_pass_in_which_all_that_is_idle_is_parked(self) -> None:
+        first = int(os.environ.get("DRYDOCK_SEED", "0"))
+        for seed in range(first, first + int(os.environ.get("DRYDOCK_PARKING_RUNS", "25"))):
+            with self.subTest(seed=seed):
+                ParkingSimulation(seed).run()
+
+    def test_in_these_much_is_parked_and_woken_and_some_can_not_be(self) -> None:
+        powers: set[str] = set()
+        calls: set[str] = set()
+        for seed in range(30):
+            simulation = ParkingSimulation(seed)
+            simulation.run()
+            for entry in finish(simulation.store.events(limit=10_000)):
+                if isinstance(entry.event, events.ResourcePowerChanged):
+                    powers.add(entry.event.power)
+                elif isinstance(entry.event, events.CallFailed):
+                    calls.add(entry.event.verb)
+        self.assertEqual(powers, {each.value for each in Power})
+        self.assertLess({"wake"}, calls)
 
     def test_a_seed_repeats_itself(self) -> None:
         stories = []

@@ -170,6 +170,22 @@ SENTENCES: list[tuple[Event, str]] = [
         "Host build1 is back in service after 61 s.",
     ),
     (
+        events.ResourcePowerChanged(power="parking", reason="it was idle for 600 s"),
+        "The host is being parked: it was idle for 600 s.",
+    ),
+    (
+        events.ResourcePowerChanged(power="parked", reason="it has stopped", seconds=31.25),
+        "The host is parked, 31.2 s after it was to be: it has stopped.",
+    ),
+    (
+        events.ResourcePowerChanged(power="waking", reason="lease 7 needs it"),
+        "The host is being woken: lease 7 needs it.",
+    ),
+    (
+        events.ResourcePowerChanged(power="running", reason="its host answers", seconds=20.0),
+        "The host runs again, 20.0 s after it was to be: its host answers.",
+    ),
+    (
         events.HostWarned(host="build1", reason="its clock is 900 s behind", remedy="set it"),
         "Host build1: its clock is 900 s behind. Remedy: set it.",
     ),
