@@ -29,6 +29,7 @@ from buildbot_drydock.model import (
 )
 from buildbot_drydock.testing.access_contract import AccessContract
 from buildbot_drydock.testing.charging_contract import ChargingContract
+from buildbot_drydock.testing.power_contract import PowerContract
 from buildbot_drydock.testing.store_case import (
     BROKEN,
     NOON,
@@ -41,7 +42,7 @@ from buildbot_drydock.testing.store_case import (
 )
 
 
-class StoreContract(AccessContract, ChargingContract):
+class StoreContract(AccessContract, ChargingContract, PowerContract):
     """Subclass it with ``make_store``, together with ``twisted.trial.unittest.TestCase``."""
 
     # --- resources ---------------------------------------------------------------------------

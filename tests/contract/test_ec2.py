@@ -11,6 +11,7 @@ from buildbot_drydock import Spot
 from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.interfaces import Closes, HostSpec, Prices, Provider
 from buildbot_drydock.latent.ec2.provider import EC2Provider
+from buildbot_drydock.testing.parking_contract import ParksContract
 from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
 from tests.ec2 import faults
 from tests.ec2_pools import InSimulatedEC2
@@ -33,6 +34,12 @@ class Insisting:
 
     async def destroy(self, token: str, identity: str = "") -> None:
         await self._insist(self._provider.destroy, token, identity)
+
+    async def park(self, token: str, identity: str) -> None:
+        await self._insist(self._provider.park, token, identity)
+
+    async def wake(self, token: str, identity: str) -> None:
+        await self._insist(self._provider.wake, token, identity)
 
     async def vacate(self, resource: Any, lease: Any) -> None:
         await self._insist(self._provider.vacate, resource, lease)
@@ -92,7 +99,17 @@ class OnEC2(VacatesContract, TwinContract, InSimulatedEC2):
         super().tearDown()
 
 
-class TestOnEC2(OnEC2):
+class OnDemand(ParksContract, OnEC2):
+    """The suites on instances that can be parked."""
+
+    __test__ = False
+    options: dict[str, Any] = {"park": "stop"}
+
+    def running(self) -> int:
+        return sum(each.state in ("pending", "running") for each in self.server.inspector.living)
+
+
+class TestOnEC2(OnDemand):
     __test__ = True
 
     def test_it_closes(self) -> None:
@@ -102,13 +119,13 @@ class TestOnEC2(OnEC2):
         self.assertIsInstance(self.real, Prices)
 
 
-class TestByRunInstances(OnEC2):
+class TestByRunInstances(OnDemand):
     """There is nothing for EC2 to choose from."""
 
     __test__ = True
 
     def plant(self) -> None:
-        self.options = {"instance_types": ["m7i.large"], "subnets": []}
+        self.options = {"instance_types": ["m7i.large"], "subnets": [], "park": "stop"}
 
 
 class TestByRunInstancesWithLostReplies(TestByRunInstances):
@@ -132,7 +149,7 @@ class TestOnSpotWithLostReplies(OnEC2):
         self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
 
 
-class TestThatTakesItsTime(OnEC2):
+class TestThatTakesItsTime(OnDemand):
     """What is new shows late, its tags later still, and nothing changes at once."""
 
     __test__ = True
@@ -142,6 +159,7 @@ class TestThatTakesItsTime(OnEC2):
     def plant(self) -> None:
         self.server.timings.pending = 20.0
         self.server.timings.shutting_down = 20.0
+        self.server.timings.stopping = 20.0
         self.server.timings.listing_lag = 5.0
         self.server.timings.tag_lag = 10.0
 
@@ -171,21 +189,21 @@ class TestThatShowsTemplatesLate(OnEC2):
         self.server.timings.template_lag = 3.0
 
 
-class TestThrottled(OnEC2):
+class TestThrottled(OnDemand):
     __test__ = True
 
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.throttled(), probability=0.3)
 
 
-class TestWithLostReplies(OnEC2):
+class TestWithLostReplies(OnDemand):
     __test__ = True
 
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.reply_lost(), probability=0.3)
 
 
-class TestWithInternalErrors(OnEC2):
+class TestWithInternalErrors(OnDemand):
     __test__ = True
 
     def plant(self) -> None:
@@ -193,14 +211,14 @@ class TestWithInternalErrors(OnEC2):
         self.server.faults.sometimes("*", faults.internal_error(after_work=True), probability=0.2)
 
 
-class TestWithConnectionsThatBreak(OnEC2):
+class TestWithConnectionsThatBreak(OnDemand):
     __test__ = True
 
     def plant(self) -> None:
         self.server.faults.sometimes("*", faults.connection_reset(), probability=0.3)
 
 
-class TestWithGarbage(OnEC2):
+class TestWithGarbage(OnDemand):
     __test__ = True
 
     def plant(self) -> None:

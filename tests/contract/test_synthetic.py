@@ -26,20 +26,26 @@ from buildbot_drydock.latent.synthetic import (
 )
 from buildbot_drydock.model import Health, Notice
 from buildbot_drydock.testing.host_contract import FilesContract, TagsContract
-from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract
+from buildbot_drydock.testing.parking_contract import ParksContract
+from buildbot_drydock.testing.provider_contract import TwinContract
 
 T = TypeVar("T")
 
 
-class TestSyntheticProvider(TwinContract, VacatesContract, TestCase):
+class TestSyntheticProvider(TwinContract, ParksContract, TestCase):
     def make_provider(self) -> Provider:
         self.clock = Clock()
-        script = Script(boot_seconds=30, listing_delay_seconds=10, teardown_seconds=5)
+        script = Script(
+            boot_seconds=30, listing_delay_seconds=10, teardown_seconds=5, park_seconds=20
+        )
         self.cloud = SyntheticCloud(self.clock, script)
         return SyntheticProvider(self.cloud, "linux")
 
     def living(self) -> int:
         return self.cloud.living()
+
+    def running(self) -> int:
+        return self.cloud.living() - self.cloud.parked()
 
     async def settle(self) -> None:
         self.clock.advance(60)

@@ -29,6 +29,7 @@ from .spot_answers import SpotAnswers
 from .template_answers import TemplateAnswers
 from .tokens import check_token
 from .views import (
+    hibernates,
     instance_view,
     reservation_views,
     state_view,
@@ -345,8 +346,7 @@ def _check_stoppable(cloud: Cloud, instance: Instance, hibernate: bool) -> None:
             " one-time Spot Instance request. You can only stop Spot Instances associated with"
             " persistent Spot Instance requests.",
         )
-    configured = (instance.request.get("HibernationOptions") or {}).get("Configured")
-    if hibernate and not configured:
+    if hibernate and not hibernates(instance):
         raise EC2Error(
             "UnsupportedHibernationConfiguration",
             f"The instance '{instance.id}' is not enabled for hibernation.",

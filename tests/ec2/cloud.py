@@ -238,6 +238,7 @@ class Cloud:
         with self.lock:
             instance.reason_code = instance.reason_message = instance.transition_reason = ""
             instance.enter("pending", self.now())
+            instance.launched_at = self.now()  # EC2 tells when it was last launched
             instance.public_ip = instance.moto.public_ip_address
         self.later(self.timings.pending, lambda: self._run(instance))
 

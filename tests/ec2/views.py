@@ -39,6 +39,7 @@ def instance_view(cloud: Cloud, instance: Instance) -> View:
             "BlockDeviceMappings": [] if gone else _volume_views(instance),
             "ClientToken": instance.client_token,
             "EbsOptimized": moto.ebs_optimized,
+            "HibernationOptions": {"Configured": hibernates(instance)},
             "Hypervisor": moto.hypervisor,
             "IamInstanceProfile": _profile_view(cloud, instance),
             "ImageId": moto.image_id,
@@ -67,6 +68,12 @@ def instance_view(cloud: Cloud, instance: Instance) -> View:
             "VpcId": None if gone else moto.vpc_id,
         }
     )
+
+
+def hibernates(instance: Instance) -> bool:
+    """Whether it was launched so that it can hibernate."""
+    options = instance.request.get("HibernationOptions") or {}
+    return str(options.get("Configured", "")).lower() == "true"
 
 
 def _public_ip(instance: Instance) -> str | None:

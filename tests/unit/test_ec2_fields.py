@@ -51,6 +51,9 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "instance_types": ([], ["large"], "m7i.large", [7], [f"m{n}.large" for n in range(301)]),
     "subnets": (["vpc-01234567"], SUBNET, [None]),
     "zones": (["1a"], ["eu-central-1a"]),  # the last as there are subnets, too
+    "park": ("sleep", True),
+    "park_for": (0, "1 week", 600),  # the last as nothing is parked
+    "max_parked": (0, 1.5, 3),  # likewise
     "launch_template": ("builders", LaunchTemplate("x"), LaunchTemplate("builders", version=3)),
     "spot": (
         *(True, Spot(max_price=0), Spot(on_demand_base=-1), Spot(bid=1), Spot(3)),
@@ -182,9 +185,41 @@ class TestFields(SynchronousTestCase):
             },
             {"max_hourly_cost": 2, "prices": {"m7i.large": 0.1}, "spot": Spot()},
             {"max_hourly_cost": 2, "spot": Spot(max_price=0.1, on_demand_fallback=False)},
+            {"park": "stop", "park_for": None, "max_parked": 2},
+            {"park": "stop", "spot": Spot(on_demand_base=1, on_demand_fallback=False)},
+            {"park": "hibernate", "volumes": [Volume("root", size=40)], "max_parked": 1},
+            {"park": "hibernate", "image": None, "launch_template": LaunchTemplate("builders")},
             {"dead_man_hours": None, "tags": {"team": "x"}, "prices": {"m7i.large": 0.1}},
         ):
             self.assertEqual(sentences(**fields), [], fields)
+
+    def test_what_can_not_be_parked_as_wished_is_told_of(self) -> None:
+        root = Volume("root", size=40)
+        for fields, field, words in (
+            ({"park": "stop", "idle_timeout": None}, "park", "give idle_timeout seconds"),
+            ({"park": "stop", "spot": Spot(on_demand_fallback=False)}, "park", "spot instances"),
+            ({"park": "hibernate"}, "volumes", "as large as the image and the memory"),
+            ({"park": "hibernate", "volumes": [Volume("root")]}, "volumes", "as large as"),
+            (
+                {"park": "hibernate", "volumes": [Volume("root", size=40, encrypted=False)]},
+                "volumes",
+                "encrypted=True",
+            ),
+            (
+                {"park": "hibernate", "volumes": [root], "park_for": 61 * 86400},
+                "park_for",
+                "give park_for at most 5184000",
+            ),
+            ({"park": "hibernate", "volumes": [root], "park_for": None}, "park_for", "60 days"),
+            (
+                {"park": "hibernate", "volumes": [root], "instance_types": ["m7i.metal-24xl"]},
+                "park",
+                "has no hypervisor",
+            ),
+        ):
+            (told,) = sentences(**fields)
+            self.assertIn(f"field '{field}'", told)
+            self.assertIn(words, told)
 
     def test_over_ssm_there_is_nothing_of_ssh(self) -> None:
         good = {**GOOD, "reach": "ssm", "ssm": SSM(user="admin")}

@@ -52,6 +52,7 @@ _UNWELL: Final = {
         "InternalServerError",
     ),
     *("RequestTimeout", "RequestTimeoutException", "RequestAbortedException", "IncorrectState"),
+    "IncorrectInstanceState",  # it is about to change: what starts can't be stopped
     *("ResourceNotReady", "ConcurrentUpdate", "PriorRequestNotComplete"),
 }
 

@@ -53,7 +53,7 @@ def template_data(
     taken_over = {key: value for key, value in base.items() if value and key not in _NOT_TAKEN_OVER}
     return {
         **taken_over,
-        **configuration(settings, image),
+        **configuration(settings, image, market),
         **network(settings),
         "UserData": base64.b64encode(user_data.encode()).decode(),
         "TagSpecifications": _joined(taken_over.get("TagSpecifications", ()), tags),

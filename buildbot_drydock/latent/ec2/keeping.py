@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeAlias
 from buildbot_drydock.events import Event
 from buildbot_drydock.interfaces import Host
 from buildbot_drydock.latent.ec2.listing import Instance
+from buildbot_drydock.latent.ec2.parking import STOPPED
 from buildbot_drydock.model import Health, Observed
 
 # Of boot_timeout, how much an instance gets until it is given up here, where the reason is known.
@@ -55,8 +56,15 @@ class Kept:
     address: str
     since: float  # when this master first saw it running
     keeper: Keeps
+    launched_at: float | None = None  # or started again, as EC2 says
     was_ready: bool = False
     signed_at: float = float("-inf")  # when it last got a sign of life
+
+    def is_of(self, address: str, launched_at: float | None) -> bool:
+        """Tell whether it is the instance at this address, not started again since it was met."""
+        if self.launched_at is None:
+            self.launched_at = launched_at  # met before it was listed
+        return self.address == address and launched_at in (None, self.launched_at)
 
     def observed(self) -> Observed:
         """Return what its keeper makes of it."""
@@ -82,7 +90,8 @@ def seen_by_ec2(instance: Instance, expected: Expectations, now: float) -> tuple
         return Health.STARTING, f"{instance.id} is pending"
     if instance.state != "running":
         reason = f" ({instance.state_reason})" if instance.state_reason else ""
-        return Health.FAILING, f"{instance.id} is {instance.state}{reason}"
+        health = STOPPED.get(instance.state, Health.FAILING)
+        return health, f"{instance.id} is {instance.state}{reason}"
     if not instance.address(expected.reach):
         reason = f"{instance.id} has no {expected.reach} address"
         if instance.launched_at is not None and now > instance.launched_at + ADDRESS_SECONDS:

@@ -26,13 +26,16 @@ class Instance:
     state: str
     private_address: str = ""
     public_address: str = ""
-    launched_at: float | None = None  # seconds since the epoch
+    launched_at: float | None = None  # or started again; seconds since the epoch
     instance_type: str = ""
     zone: str = ""
     market: Market = Market.ON_DEMAND
     image: str = ""
     spot_request: str = ""
     state_reason: str = ""
+    subnet: str = ""
+    root_device_type: str = ""
+    hibernates: bool = False  # it was launched so that it can
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -78,6 +81,9 @@ def instance(described: Mapping[str, Any]) -> Instance:
         market=Market.SPOT if is_spot else Market.ON_DEMAND,
         image=described.get("ImageId") or "",
         spot_request=described.get("SpotInstanceRequestId") or "",
+        subnet=described.get("SubnetId") or "",
+        root_device_type=described.get("RootDeviceType") or "",
+        hibernates=bool((described.get("HibernationOptions") or {}).get("Configured")),
         state_reason=": ".join(filter(None, [reason.get("Code"), reason.get("Message")])),
         tags=tags,
     )

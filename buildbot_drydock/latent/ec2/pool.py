@@ -29,6 +29,7 @@ from buildbot_drydock.latent.ec2.keys import KeyPair, key_pair
 from buildbot_drydock.latent.ec2.launch_templates import LaunchTemplates
 from buildbot_drydock.latent.ec2.launching import Launcher
 from buildbot_drydock.latent.ec2.orders import Orders
+from buildbot_drydock.latent.ec2.parking import Parking
 from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
 from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.provider import EC2Provider, Rules
@@ -39,8 +40,10 @@ from buildbot_drydock.latent.hosts_fields import HostFields
 from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.links import Link
+from buildbot_drydock.latent.parking_fields import with_parking
 from buildbot_drydock.latent.problems import Problem
 from buildbot_drydock.latent.ssh_pool import address_and_port, keeper_rules, wanted_interpreter
+from buildbot_drydock.model import Blueprint, BlueprintState
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssm.delivery import PLACE
 
@@ -53,7 +56,7 @@ _LIBRARIES: Final = ("boto3", "asyncssh")
 
 
 class EC2Pool(Definition):
-    """Instances of Amazon EC2, launched when a lease needs one and terminated when none does."""
+    """Instances of Amazon EC2, launched when a lease needs one; terminated, or parked, when none does."""
 
     kind = "ec2"
     fields_class = EC2PoolFields
@@ -70,6 +73,9 @@ class EC2Pool(Definition):
         message = f"EC2 is used with the library {' and '.join(missing)}, which is not installed"
         remedy = "run pip install 'buildbot-drydock[aws]' in the master's environment"
         return [self.problem("region", message, remedy)]
+
+    def blueprint(self, now: float, state: BlueprintState | None = None) -> Blueprint:
+        return with_parking(super().blueprint(now, state), self.pool_fields)
 
     @property
     def pool_fields(self) -> EC2PoolFields:
@@ -135,11 +141,12 @@ class EC2Pool(Definition):
             region=fields.region,
             by_fleet=fields.by_fleet,
         )
+        shortages = Shortages(clock, surroundings.uniform)
         launcher = Launcher(
             account,
             pool,
             orders,
-            Shortages(clock, surroundings.uniform),
+            shortages,
             listing_delay=fields.listing_delay,
             clock=clock,
         )
@@ -165,6 +172,12 @@ class EC2Pool(Definition):
             rules,
             fields.candidates,
             make_keeper,
+            parking=Parking(
+                account,
+                shortages,
+                fields.all_candidates,
+                hibernates=fields.park == "hibernate",
+            ),
             prices=Prices(
                 account, fields.prices, fields.all_candidates, clock, max_price=settings.max_price
             ),
@@ -239,6 +252,7 @@ def settings_of(fields: EC2PoolFields) -> Settings:
         metadata_hops=fields.metadata_hops,
         associate_public_ip=fields.associate_public_ip,
         max_price=None if fields.spot is None else fields.spot.max_price,
+        hibernates=fields.park == "hibernate",
         strategy="" if fields.spot is None else fields.spot.strategy,
     )
 

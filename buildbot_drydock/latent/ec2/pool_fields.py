@@ -7,7 +7,6 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
-from buildbot_drydock.latent.definition import PricedFields
 from buildbot_drydock.latent.ec2 import userdata
 from buildbot_drydock.latent.ec2.candidates import Candidate, Market, candidates, markets
 from buildbot_drydock.latent.ec2.field_values import (
@@ -33,6 +32,7 @@ from buildbot_drydock.latent.ec2.fields import (
     sequence,
 )
 from buildbot_drydock.latent.ec2.fleets import MOST_CANDIDATES
+from buildbot_drydock.latent.ec2.parking_fields import EC2ParkingFields, conflicts_of_parking
 from buildbot_drydock.latent.ec2.prices import known_beforehand
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
 from buildbot_drydock.latent.problems import Conflict, unit
@@ -46,7 +46,7 @@ _REGION: Final = r"^[a-z]{2}(-[a-z]+)+-\d$"
 _ZONE: Final = r"^[a-z]{2}(-[a-z0-9]+)+[a-z]$"
 
 
-class EC2PoolFields(SSHPoolFields, PricedFields):
+class EC2PoolFields(SSHPoolFields, EC2ParkingFields):
     """The fields of ``EC2Pool``."""
 
     minimum_billing: float = pydantic.Field(
@@ -250,6 +250,7 @@ class EC2PoolFields(SSHPoolFields, PricedFields):
         yield from self._conflicts_of_user_data()
         yield from self._conflicts_of_tags()
         yield from self._conflicts_of_prices()
+        yield from conflicts_of_parking(self)
         if "choices" in self.model_fields_set:
             yield Conflict(
                 ("choices",), "nothing of an instance is left to be chosen", "remove choices"

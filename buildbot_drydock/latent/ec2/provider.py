@@ -1,4 +1,4 @@
-"""The provider of EC2 instances: the four verbs."""
+"""The provider of EC2 instances: the four verbs, and those that park."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from buildbot_drydock.latent.ec2.keeping import (
 from buildbot_drydock.latent.ec2.launch_templates import LaunchTemplates
 from buildbot_drydock.latent.ec2.launching import Launcher
 from buildbot_drydock.latent.ec2.listing import Instance, instances, request_for_all
+from buildbot_drydock.latent.ec2.parking import STOPPED, Parking, is_parkable
 from buildbot_drydock.latent.ec2.prices import Prices
 from buildbot_drydock.latent.ec2.requests import Pool
 from buildbot_drydock.latent.ec2.scheduled_events import ScheduledEvents
@@ -68,6 +69,7 @@ class EC2Provider:
         candidates: Callable[[int], Sequence[Candidate]],
         make_keeper: MakeKeeper,
         *,
+        parking: Parking,
         prices: Prices,
         notices: Notices,
         scheduled: ScheduledEvents,
@@ -87,6 +89,7 @@ class EC2Provider:
         self._rules = rules
         self._candidates = candidates
         self._make_keeper = make_keeper
+        self._parking = parking
         self._prices = prices
         self._notices = notices
         self._scheduled = scheduled
@@ -111,7 +114,7 @@ class EC2Provider:
         before = self._listed
         self._listed = {each.id: each for each in found if each.token and each.is_living}
         self._gone &= self._listed.keys()
-        self._let_go_of_all_but(self._listed.keys())
+        self._let_go_of_all_but(self._listed)
         concerned = {**before, **self._listed}
         await self._prices.learn(concerned.values())
         await self._look_for_notices(concerned)
@@ -131,7 +134,7 @@ class EC2Provider:
         address = instance.address(self._rules.expected.reach)
         seen = Observed(token=instance.token, health=health, reason=reason)
         if instance.state == "running" and address and not self._closed:
-            kept = self._keep(instance.id, instance.token, address)
+            kept = self._keep(instance.id, instance.token, address, instance.launched_at)
             seen = judged(kept, self._rules.expected, now)
         if instance.id in self._gone:
             seen = replace(seen, health=Health.FAILING, reason=f"{instance.id} is being terminated")
@@ -159,6 +162,8 @@ class EC2Provider:
             ends_at=None if notice is None else notice.ends_at,
             end_reason="" if notice is None else f"{notice.reason} ({_what(instance)})",
             hourly_price=self._prices.of(instance),
+            parkable=is_parkable(instance),
+            data={**seen.data, **_data(instance)},
         )
 
     async def _add_status_checks(self, observed: dict[str, Observed]) -> None:
@@ -271,6 +276,22 @@ class EC2Provider:
         if not identity:
             self._launcher.forget(token)
 
+    async def park(self, token: str, identity: str) -> None:
+        """Stop an instance. One that is not listed any more is gone."""
+        instance = self._listed.get(identity)
+        if instance is None:
+            return
+        with _translated():
+            await self._parking.stop(instance)
+        self._let_go([identity])
+
+    async def wake(self, token: str, identity: str) -> None:
+        """Start an instance. One that is not listed any more is gone."""
+        instance = self._listed.get(identity)
+        if instance is not None:
+            with _translated():
+                await self._parking.start(instance)
+
     async def _instances_of(self, token: str) -> dict[str, Instance]:
         """Return what lives of a token: what EC2 tells of, and what we know beside that."""
         found = {each.id: each for each in await self._launcher.known_to_ec2(token)}
@@ -337,7 +358,11 @@ class EC2Provider:
                 if failed.cause is Cause.ABSENT:
                     return True
                 raise
-        return not any(each.state in ("pending", "running") for each in found)
+        # What hibernates goes on with it all when it is woken.
+        return not any(
+            each.state in ("pending", "running") or (each.hibernates and each.state in STOPPED)
+            for each in found
+        )
 
     def _keeper_of(self, resource: Resource) -> Kept:
         if self._closed or not resource.address:
@@ -346,16 +371,19 @@ class EC2Provider:
 
     # --- keepers -----------------------------------------------------------------------------
 
-    def _keep(self, number: str, token: str, address: str) -> Kept:
+    def _keep(
+        self, number: str, token: str, address: str, launched_at: float | None = None
+    ) -> Kept:
+        """Return the keeper of an instance: another one if it was stopped and started meanwhile."""
         kept = self._kept.get(number)
-        if kept is not None and kept.address != address:
+        if kept is not None and not kept.is_of(address, launched_at):
             self._let_go([number])
             kept = None
         if kept is None:
             keeper = self._make_keeper(
                 number, token, address, lambda event: self._told(number, event)
             )
-            kept = Kept(number, token, address, self._clock.seconds(), keeper)
+            kept = Kept(number, token, address, self._clock.seconds(), keeper, launched_at)
             self._kept[number] = kept
             keeper.begin()
             keeper.use(token)
@@ -367,8 +395,10 @@ class EC2Provider:
         if kept is not None and kept.was_ready:
             self._report(event)
 
-    def _let_go_of_all_but(self, living: Collection[str]) -> None:
-        self._let_go([number for number in self._kept if number not in living])
+    def _let_go_of_all_but(self, living: Mapping[str, Instance]) -> None:
+        """Those that are stopped have no keeper either: it would try to reach them for ever."""
+        reachable = {number for number, each in living.items() if each.state not in STOPPED}
+        self._let_go([number for number in self._kept if number not in reachable])
 
     def _let_go(self, numbers: Collection[str]) -> None:
         for number in numbers:

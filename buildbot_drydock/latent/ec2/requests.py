@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from buildbot_drydock.latent.ec2.candidates import Candidate
+from buildbot_drydock.latent.ec2.candidates import Candidate, Market
 from buildbot_drydock.latent.ec2.fields import ROOT_DEVICE, VolumeFields
 
 TOKEN_TAG: Final = "drydock:token"
@@ -73,6 +73,7 @@ class Settings:
     metadata_hops: int = 1
     associate_public_ip: bool | None = None
     max_price: float | None = None  # for an hour of a spot instance
+    hibernates: bool = False  # on demand ones are launched so that they can
     strategy: str = "price-capacity-optimized"  # by which EC2 chooses among spot candidates
 
 
@@ -101,7 +102,7 @@ def run_instances(
         "MaxCount": 1,
         "InstanceType": candidate.instance_type,
         "UserData": user_data,
-        **configuration(settings, image),
+        **configuration(settings, image, candidate.market),
         **network(settings, "" if settings.places_are_zones else candidate.place),
         "TagSpecifications": tag_specifications(settings, pool, token, ("instance", "volume")),
     }
@@ -112,7 +113,7 @@ def run_instances(
     return request
 
 
-def configuration(settings: Settings, image: FoundImage | None) -> dict[str, Any]:
+def configuration(settings: Settings, image: FoundImage | None, market: Market) -> dict[str, Any]:
     """Return what an instance is like wherever it is launched, and of whatever type."""
     found: dict[str, Any] = {
         # What the dead-man switch does must end the instance, and not only stop it.
@@ -123,6 +124,8 @@ def configuration(settings: Settings, image: FoundImage | None) -> dict[str, Any
             "HttpPutResponseHopLimit": settings.metadata_hops,
         },
     }
+    if settings.hibernates and market is Market.ON_DEMAND:
+        found["HibernationOptions"] = {"Configured": True}
     if image is not None:
         found["ImageId"] = image.id
     if mappings := _block_devices(settings, image):
