@@ -27,16 +27,23 @@ from buildbot_drydock.model import (
     ListedHost,
     Mode,
     Observed,
+    Power,
     Resource,
     ResourceStatus,
     World,
 )
 
+_PENDING, _ACTIVE = ResourceStatus.PENDING, ResourceStatus.ACTIVE
 NOW = 100_000.0
 A_WHILE_AGO = NOW - 100.0
 MASTER = 1
 
-_LISTED = {ResourceStatus.PENDING: Health.STARTING, ResourceStatus.ACTIVE: Health.READY}
+_LISTED = {
+    Power.RUNNING: Health.READY,
+    Power.PARKING: Health.PARKING,
+    Power.PARKED: Health.PARKED,
+    Power.WAKING: Health.STARTING,
+}
 
 
 def blueprint(name: str = "linux", **fields: Any) -> Blueprint:
@@ -100,6 +107,11 @@ def resource(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> R
     return Resource(id=number, blueprint=name, **{**defaults, **fields})
 
 
+def parked(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> Resource:
+    """A resource that was parked a while ago."""
+    return resource(number, of, **{"power": Power.PARKED, "power_since": A_WHILE_AGO, **fields})
+
+
 def pending(number: int = 1, of: Blueprint | str = "linux", **fields: Any) -> Resource:
     """A resource whose host has not been seen yet."""
     return resource(number, of, **{"status": ResourceStatus.PENDING, "identity": "", **fields})
@@ -154,10 +166,10 @@ def inventory(*hosts: Observed | Resource, **fields: Any) -> Inventory:
 
 def expected_inventory(of: str, resources: Iterable[Resource], asked_at: float = NOW) -> Inventory:
     """What a provider lists if all is well: starting and ready hosts, and none that has ended."""
-    hosts = [
-        observed(each, health=_LISTED[each.status])
-        for each in resources
-        if each.blueprint == of and each.status in _LISTED
+    of_it = [each for each in resources if each.blueprint == of]
+    hosts = [observed(r, health=Health.STARTING) for r in of_it if r.status is _PENDING]
+    hosts += [
+        observed(r, health=_LISTED[r.power], parkable=True) for r in of_it if r.status is _ACTIVE
     ]
     return inventory(*hosts, asked_at=asked_at)
 

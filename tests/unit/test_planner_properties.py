@@ -15,18 +15,22 @@ from buildbot_drydock.actions import (
     DestroyHost,
     DestroyStray,
     GiveNotice,
+    ParkHost,
     ReleaseLease,
     RequestApproval,
     ReturnLease,
+    SetPower,
     SetPrice,
     SettleResource,
+    WakeHost,
 )
 from buildbot_drydock.authorization import Grant, judge, subjects_of
 from buildbot_drydock.costs import hourly_spending, launches_left
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Health, LeaseStatus, ResourceStatus, World
+from buildbot_drydock.model import Health, LeaseStatus, Power, ResourceStatus, World
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.policy import (
+    keeper,
     meets,
     misfit,
     no_launch,
@@ -53,6 +57,19 @@ def of_kind(planned: Plan, *kinds):
 
 def ended_by(planned: Plan) -> set[int]:
     return {each.lease.id for each in of_kind(planned, BreakLease, ReleaseLease, ReturnLease)}
+
+
+def woken(planned: Plan):
+    return [each for each in of_kind(planned, SetPower) if each.power is Power.WAKING]
+
+
+POWER_MOVES = (
+    (Power.RUNNING, Power.PARKING),
+    (Power.PARKING, Power.PARKED),
+    (Power.PARKED, Power.WAKING),
+    (Power.WAKING, Power.RUNNING),
+    (Power.PARKED, Power.PARKING),  # as somebody else has started it
+)
 
 
 def waiting(given: World):
@@ -155,10 +172,12 @@ class TestWhateverTheWorld(SynchronousTestCase):
 
     @EXAMPLES
     @given(worlds())
-    def test_no_launch_takes_a_blueprint_over_its_budget(self, given: World) -> None:
-        builds = of_kind(plan(given), BuildResource)
+    def test_no_launch_or_wake_takes_a_blueprint_over_its_budget(self, given: World) -> None:
+        planned = plan(given)
+        started = [each.blueprint for each in of_kind(planned, BuildResource)]
+        started += [each.resource.blueprint for each in woken(planned)]
         for blueprint in given.blueprints:
-            built = sum(each.blueprint == blueprint.name for each in builds)
+            built = started.count(blueprint.name)
             most = blueprint.max_hourly_cost
             if built and most is not None:
                 spent = hourly_spending(blueprint, living_of(given, blueprint))
@@ -172,7 +191,10 @@ class TestWhateverTheWorld(SynchronousTestCase):
         leased = {each.resource for each in given.leases}
         for row in given.resources:
             if row.end_reason and row.status not in ENDED and row.id not in leased:
-                news = {each.resource.id for each in of_kind(planned, GiveNotice, SetPrice)}
+                news = {
+                    each.resource.id
+                    for each in of_kind(planned, GiveNotice, SetPrice, SetPower, ParkHost, WakeHost)
+                }
                 self.assertIn(row.id, settled | news)
 
     @EXAMPLES
@@ -196,6 +218,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
         for action in acquired:
             blueprint = blueprints[action.resource.blueprint]
             self.assertIs(action.resource.status, ResourceStatus.ACTIVE)
+            self.assertIs(action.resource.power, Power.RUNNING)
             self.assertNotIn(action.resource.id, settled | noticed)
             self.assertEqual(action.resource.end_reason, "")
             self.assertIsNone(worn_out(blueprint, action.resource, given.now))
@@ -224,6 +247,42 @@ class TestWhateverTheWorld(SynchronousTestCase):
         for action in of_kind(planned, SettleResource):
             if action.event in (ResourceEvent.RELEASE, ResourceEvent.GONE):
                 self.assertNotIn(action.resource.id, in_use)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_only_what_is_idle_and_stays_is_parked_and_only_what_has_stopped_is_woken(
+        self, given: World
+    ) -> None:
+        planned = plan(given)
+        in_use = {each.resource for each in given.leases}
+        in_use |= {each.resource.id for each in of_kind(planned, AcquireLease)}
+        for action in of_kind(planned, SetPower):
+            row, inventory = action.resource, given.inventories[action.resource.blueprint]
+            self.assertTrue(inventory.known)
+            self.assertIs(row.status, ResourceStatus.ACTIVE)
+            self.assertNotIn(row.id, in_use)
+            self.assertIn((row.power, action.power), POWER_MOVES)
+            host = keeper(inventory.hosts[row.token], row)
+            self.assertIsNotNone(host)
+            if row.power_since is not None:
+                self.assertGreater(inventory.asked_at, row.power_since)
+            if action.power is Power.WAKING:
+                self.assertIs(host.health, Health.PARKED)
+            elif action.power is Power.RUNNING:
+                self.assertIs(host.health, Health.READY)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_a_provider_is_told_only_what_the_row_wishes(self, given: World) -> None:
+        planned = plan(given)
+        for action in of_kind(planned, ParkHost):
+            self.assertIs(action.resource.power, Power.PARKING)
+        for action in of_kind(planned, WakeHost):
+            self.assertIs(action.resource.power, Power.WAKING)
+        changed = {each.resource.id for each in of_kind(planned, SetPower, SettleResource)}
+        for action in of_kind(planned, ParkHost, WakeHost):
+            self.assertIs(action.resource.status, ResourceStatus.ACTIVE)
+            self.assertNotIn(action.resource.id, changed)
 
     @EXAMPLES
     @given(worlds())
@@ -365,6 +424,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
             for blueprint in able:
                 probing = no_launch(blueprint, booting=1, now=given.now) is not None
                 built = sum(each.blueprint == blueprint.name for each in builds)
+                built += sum(e.resource.blueprint == blueprint.name for e in woken(planned))
                 spent = hourly_spending(blueprint, living_of(given, blueprint))
                 spent += built * (blueprint.expected_price or 0.0)
                 full = living[blueprint.name] >= blueprint.limit
@@ -395,7 +455,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
             if isinstance(action, AcquireLease | BreakLease | ReleaseLease | ReturnLease):
                 changed["lease", action.lease.id] += 1
                 self.assertIn(action.lease, given.leases)
-            elif isinstance(action, SettleResource | GiveNotice | SetPrice):
+            elif isinstance(action, SettleResource | GiveNotice | SetPrice | SetPower):
                 changed["resource", action.resource.id] += 1
                 self.assertIn(action.resource, given.resources)
         self.assertLessEqual(max(changed.values(), default=0), 1)

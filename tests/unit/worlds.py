@@ -25,6 +25,7 @@ from buildbot_drydock.model import (
     Mode,
     Observed,
     Placement,
+    Power,
     Resource,
     ResourceStatus,
     World,
@@ -75,6 +76,10 @@ RULES: tuple[dict[str, Any], ...] = (
     {"needs_approval": True},
 )
 SUBJECTS = (("builder/tests",), ("builder/tests", "project/lab"), ("builder/docs",))
+POWERS: tuple[dict[str, Any], ...] = (
+    *({}, {}, {}, {}),
+    *({"power": power, "power_since": NOW - ago} for power in Power for ago in (0.0, 20.0, 700.0)),
+)
 STATES = (
     state(),
     state(),
@@ -163,6 +168,9 @@ def _blueprint(pick: _Draw, name: str) -> Blueprint:
         max_hourly_cost=pick.one_of(None, None, 1.0, 2.5),
         expected_price=pick.one_of(None, 0.5, 1.0),
         **pick.one_of(*RULES),
+        parks=hosts is None and pick.one_of(False, True, True),
+        park_for=pick.one_of(None, 500.0),
+        max_parked=pick.one_of(None, None, 1),
     )
 
 
@@ -199,6 +207,7 @@ def _resource(pick: _Draw, number: int, of: Blueprint) -> Resource:
         identity="" if status is ResourceStatus.PENDING else f"host-{number}",
         hourly_price=pick.one_of(None, 0.25, 1.0),
         **(pick.one_of(*NOTICES) if status is active and of.hosts is None else {}),
+        **(pick.one_of(*POWERS) if status is active and of.hosts is None else {}),
     )
 
 
@@ -209,7 +218,7 @@ def _leases_on(pick: _Draw, blueprints: list[Blueprint], resources: list[Resourc
     slots = {each.name: each.leases_per_resource for each in blueprints}
     leases: list[Lease] = []
     for each in resources:
-        if each.status is ResourceStatus.PENDING:
+        if each.status is ResourceStatus.PENDING or each.power is not Power.RUNNING:
             continue
         for slot in range(slots[each.blueprint]):
             if pick.whole(0, 1):
@@ -253,7 +262,8 @@ def _inventory(pick: _Draw, of: Blueprint, resources: list[Resource]) -> Invento
         if each.blueprint == of.name and pick.whole(0, 3):
             host = observed(
                 each,
-                health=pick.one_of(Health.READY, *Health),
+                health=pick.one_of(Health.READY, Health.PARKED, *Health),
+                parkable=pick.one_of(True, True, False),
                 hourly_price=pick.one_of(None, None, 0.25, 1.0),
                 **pick.one_of(*NOTICES),
             )
@@ -274,7 +284,7 @@ def _calls(pick: _Draw, given: World) -> dict[CallKey, Call]:
     keys += [
         CallKey(verb, each.blueprint, each.token)
         for each in given.resources
-        for verb in ("create", "destroy")
+        for verb in ("create", "destroy", "park", "wake")
     ]
     blueprint_of = {each.id: each.blueprint for each in given.resources}
     keys += [

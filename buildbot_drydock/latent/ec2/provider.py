@@ -142,6 +142,7 @@ class EC2Provider:
             seen,
             created_at=instance.launched_at,
             address=address,
+            parkable=is_parkable(instance),
             data={**seen.data, **_data(instance)},
         )
         return self._with_its_end(seen, instance)
@@ -162,8 +163,6 @@ class EC2Provider:
             ends_at=None if notice is None else notice.ends_at,
             end_reason="" if notice is None else f"{notice.reason} ({_what(instance)})",
             hourly_price=self._prices.of(instance),
-            parkable=is_parkable(instance),
-            data={**seen.data, **_data(instance)},
         )
 
     async def _add_status_checks(self, observed: dict[str, Observed]) -> None:
