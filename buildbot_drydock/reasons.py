@@ -89,6 +89,17 @@ class Reclaiming(Reason):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parking(Reason):
+    """A resource that would serve is on its way to being parked, and can be woken after that."""
+
+    kind = "parking"
+    resource: int
+
+    def sentence(self, now: float) -> str:
+        return f"{self.blueprint} is parking resource {self.resource}, which can be woken then"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackingOff(Reason):
     kind = "backing-off"
     failures: int

@@ -25,6 +25,7 @@ from buildbot_drydock.model import Health, Observed
 from buildbot_drydock.testing.machines import Machine, MachineLink
 from tests.ec2 import EC2Server, Instance
 from tests.ec2.clock import ScriptedClock
+from tests.ec2.views import hibernates
 
 INSTALLATION = "0123456789abcdef"
 TOKEN, OTHER = "drydock-1", "drydock-2"
@@ -55,6 +56,7 @@ class InSimulatedEC2(TestCase):
         self.machines: dict[str, Machine] = {}  # by instance id
         self.told: list[events.Event] = []
         self.wakes: DeferredQueue[None] = DeferredQueue()  # turns that were asked for
+        self.started: dict[str, float] = {}  # when those that were reached were last started
         self.unreachable: set[str] = set()  # ids of instances that answer nobody
 
     def fields(self) -> dict[str, Any]:
@@ -117,14 +119,24 @@ class InstanceLink(MachineLink):
     ) -> None:
         super().__init__(test.machines[number], lost)
         self._unreachable = test.unreachable
+        self._started = test.started
         self._server = test.server
         self._number = number
 
     async def open(self) -> None:
-        is_running = self._server.instance(self._number).state == "running"
-        if self._number in self._unreachable or not is_running:
+        instance = self._server.instance(self._number)
+        if self._number in self._unreachable or instance.state != "running":
             raise HostUnreachable("it does not answer", phase="connecting")
+        before = self._started.setdefault(self._number, instance.launched_at)
+        if before != instance.launched_at and not hibernates(instance):
+            self._started[self._number] = instance.launched_at
+            self.machine.restart()  # it was stopped and started meanwhile
         await super().open()
+
+    async def turn(self, what: str) -> None:
+        if self._server.instance(self._number).state != "running":
+            raise HostUnreachable("it does not answer", phase="connected")
+        await super().turn(what)
 
 
 class OnEC2(InSimulatedEC2):

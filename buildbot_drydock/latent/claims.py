@@ -26,6 +26,12 @@ class Claim:
     since: float
     progress: Progress
     failure: str = ""  # why the resource is lost for good
+    start: str = ""  # which start of the machine by its provider it is of, where that is told
+
+    def follows(self, marker: Marker) -> bool:
+        """Tell whether its provider has started the machine again since the marker was written."""
+        known = bool(self.start and marker.start)
+        return known and self.start != marker.start and self.progress is Progress.COMING
 
 
 class Claims:
@@ -51,9 +57,9 @@ class Claims:
     def __contains__(self, token: str) -> bool:
         return token in self._by_token
 
-    def add(self, token: str, now: float, progress: Progress) -> Claim:
+    def add(self, token: str, now: float, progress: Progress, start: str = "") -> Claim:
         """Return the claim for a resource, which is made if there is none."""
-        return self._by_token.setdefault(token, Claim(token, now, progress))
+        return self._by_token.setdefault(token, Claim(token, now, progress, start=start))
 
     def drop(self, claim: Claim) -> None:
         """Forget a claim, and its marker with it."""
@@ -90,7 +96,7 @@ class Claims:
         elif claim.progress is not Progress.LEAVING and is_its_own:
             assert marker is not None
             if seen.is_other_boot(marker):
-                claim.failure = "it was restarted"
+                claim.failure = "" if claim.follows(marker) else "it was restarted"
             elif marker.ready:
                 claim.progress = Progress.TAKEN
                 claim.since = marker.since

@@ -115,10 +115,14 @@ class Keeper:
         self._try_at = max(self._try_at, self._clock.seconds() + delay)
         self._go_on()
 
-    def use(self, token: str) -> None:
-        """Take the machine into use for a resource. One that is leaving does not come back."""
+    def use(self, token: str, start: str = "") -> None:
+        """Take the machine into use for a resource. One that is leaving does not come back.
+
+        A machine that was restarted is not what its resource was taken into use on, unless its
+        provider has started it again: *start* tells one such time from the next.
+        """
         if token not in self._claims:
-            self._claims.add(token, self._clock.seconds(), Progress.COMING)
+            self._claims.add(token, self._clock.seconds(), Progress.COMING, start)
             self._look_soon()
 
     def leave(self, token: str) -> None:
@@ -342,6 +346,7 @@ class Keeper:
             token=claim.token,
             since=claim.since,
             boot=look.boot,
+            start=claim.start,
             ready=ready,
             python=self._python,
             port=self._port,

@@ -75,6 +75,7 @@ class Marker:
     token: str
     since: float  # when it was taken into use
     boot: str = ""  # which run of the machine that was in; empty where that cannot be told
+    start: str = ""  # which start of it by its provider; empty where nobody tells
     ready: bool = False  # whether all that earlier resources left had been ended
     python: str = ""
     port: int = 0  # of the tunnel, on the machine; 0 without one
@@ -86,6 +87,7 @@ class Marker:
                 "token": self.token,
                 "since": self.since,
                 "boot": self.boot,
+                "start": self.start,
                 "ready": self.ready,
                 "python": self.python,
                 "port": self.port,
@@ -197,6 +199,7 @@ def _marker(text: str) -> Marker | None:
             token=str(content["token"]),
             since=float(content["since"]),
             boot=str(content.get("boot", "")),
+            start=str(content.get("start", "")),
             ready=bool(content.get("ready", False)),
             python=str(content.get("python", "")),
             port=int(content.get("port", 0)),

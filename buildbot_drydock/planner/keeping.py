@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from buildbot_drydock.actions import Action, SetPower, SettleResource
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Blueprint, Mode, Power, Resource, ResourceStatus
-from buildbot_drydock.planner.parking import AT_REST, can_be_parked
+from buildbot_drydock.planner.parking import AT_REST, Parkable, parkable
 from buildbot_drydock.planner.survey import ENDED, Survey
 from buildbot_drydock.policy import worn_out
 
@@ -78,15 +78,27 @@ def _surplus(
             over -= 1
             yield SettleResource(resource, ResourceEvent.RELEASE, too_many)
         elif spare > 0 and _idle_too_long(survey, blueprint, resource):
-            reason = f"it was idle for {blueprint.idle_timeout:.0f} s"
-            if places > 0 and can_be_parked(survey, blueprint, resource):
-                places -= 1
-                yield SetPower(resource, Power.PARKING, reason)
-            else:
-                yield SettleResource(resource, ResourceEvent.RELEASE, reason)
+            action = _put_away(survey, blueprint, resource, places)
+            if action is None:
+                continue
+            places -= isinstance(action, SetPower)
+            yield action
         else:
             continue
         spare -= 1
+
+
+def _put_away(
+    survey: Survey, blueprint: Blueprint, resource: Resource, places: float
+) -> SetPower | SettleResource | None:
+    """Park what was idle too long, or release it; leave it if that depends on the next listing."""
+    reason = f"it was idle for {blueprint.idle_timeout:.0f} s"
+    can = parkable(survey, blueprint, resource) if places > 0 else Parkable.NO
+    if can is Parkable.NOT_KNOWN:
+        return None
+    if can is Parkable.YES:
+        return SetPower(resource, Power.PARKING, reason)
+    return SettleResource(resource, ResourceEvent.RELEASE, reason)
 
 
 def _parked_enough(

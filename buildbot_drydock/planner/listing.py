@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from buildbot_drydock.actions import Action, ListHosts
 from buildbot_drydock.model import Blueprint, Power, Resource, ResourceStatus
+from buildbot_drydock.planner.parking import is_current
 from buildbot_drydock.planner.survey import ENDED, Survey
 
 # A provider that was just told something is asked this much sooner than by its poll interval.
@@ -51,7 +52,7 @@ def _due(survey: Survey, blueprint: Blueprint) -> float:
         elif resource.power in _CHANGING:
             verb = "park" if resource.power is Power.PARKING else "wake"
             changed = survey.call(verb, blueprint.name, resource.token).succeeded_at
-        elif _should_have_gone(survey, resource):
+        elif _should_have_gone(survey, resource) or not is_current(survey, resource):
             changed = None
         else:
             continue

@@ -8,6 +8,7 @@ only after it was seen stopped, and leased only after it was seen to run again.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
 from buildbot_drydock.actions import (
@@ -110,18 +111,32 @@ def _may_ask_again(survey: Survey, verb: str, resource: Resource) -> bool:
     return survey.may_call(verb, resource.blueprint, resource.token)
 
 
-def can_be_parked(survey: Survey, blueprint: Blueprint, resource: Resource) -> bool:
+class Parkable(Enum):
+    """What a provider could do with an idle resource."""
+
+    YES = "yes"
+    NO = "no"
+    NOT_KNOWN = "not known"  # before the next listing
+
+
+def parkable(survey: Survey, blueprint: Blueprint, resource: Resource) -> Parkable:
     """Tell whether an idle resource is worth parking, and its provider can do that."""
+    if not blueprint.parks or resource.faults:
+        return Parkable.NO
     inventory = survey.inventory(blueprint.name)
-    if not blueprint.parks or resource.power is not Power.RUNNING or not inventory.known:
-        return False
+    if not inventory.known or not is_current(survey, resource):
+        return Parkable.NOT_KNOWN
     host = keeper(inventory.hosts.get(resource.token, ()), resource)
     fit = host is not None and host.parkable and host.health is Health.READY
-    return fit and not resource.faults and is_current(survey, resource)
+    return Parkable.YES if fit else Parkable.NO
 
 
 def can_be_woken(survey: Survey, blueprint: Blueprint, resource: Resource) -> bool:
-    """Tell whether a resource may be woken now: it was seen stopped, and no call is in the way."""
+    """Tell whether a parked resource may be woken now.
+
+    Its row says that it was seen stopped. If this master's listing says otherwise, somebody else
+    has started it since, and it is about to be parked again.
+    """
     if resource.status is not ResourceStatus.ACTIVE or resource.power is not Power.PARKED:
         return False
     inventory = survey.inventory(blueprint.name)
@@ -130,7 +145,6 @@ def can_be_woken(survey: Survey, blueprint: Blueprint, resource: Resource) -> bo
     return (
         inventory.known
         and stopped
-        and is_current(survey, resource)
         and worn_out(blueprint, resource, survey.now) is None
         and survey.takes_leases(resource)
         and not survey.call("park", blueprint.name, resource.token).running

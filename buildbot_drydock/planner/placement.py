@@ -1,7 +1,7 @@
 """Find a slot for each waiting lease, oldest first within priority, and say why one still waits.
 
 In order: a free slot; a slot of a resource that is coming; a parked one; room to build; and only if what could
-serve is *full*, one idle resource less to make room. A provider's failure never leads to that.
+serve is *full*, one that is being parked, or one idle resource less to make room. A provider's failure never leads to that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
 from buildbot_drydock.policy import misfit, order_of_service
-from buildbot_drydock.reasons import Booting, Declined, DoesNotFit, Reason, Reclaiming
+from buildbot_drydock.reasons import Booting, Declined, DoesNotFit, Parking, Reason, Reclaiming
 
 Signature = tuple[str, LabelKey, tuple[str, ...], Subjects]
 
@@ -95,6 +95,7 @@ class Placement:
             or self._coming_slot(lease, candidates)
             or self._wake(lease, candidates)
             or self._build(lease, candidates)
+            or self._stopping(lease, candidates)
             or self._reclaim(lease, candidates)
             or (None, None)
         )
@@ -200,6 +201,16 @@ class Placement:
                 action = _build(stock, site, lease.id)
                 coming = stock.promise(lease.requires)
                 return action, _booting(stock, coming) if coming is not None else None
+        return None
+
+    def _stopping(
+        self, lease: Lease, candidates: Candidates
+    ) -> tuple[Action | None, Reason | None] | None:
+        """Wait for what can be woken soon, rather than end it to build another in its place."""
+        for stock in candidates.fitting:
+            resource = stock.stopping(lease.requires) if stock.is_full(lease.requires) else None
+            if resource is not None:
+                return None, Parking(blueprint=stock.blueprint.name, resource=resource.id)
         return None
 
     def _reclaim(

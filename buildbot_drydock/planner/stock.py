@@ -318,6 +318,14 @@ class Stock:
                 return resource
         return None
 
+    def stopping(self, requires: Labels) -> Resource | None:
+        """Keep a resource that fits, and that nothing but time keeps from being woken."""
+        for resource in self.parked.values() if self.at_its_limit else ():
+            woken = self.survey.call("wake", self.blueprint.name, resource.token)
+            if woken.retry_at <= self.survey.now and meets(resource.labels, requires):
+                return self.parked.pop(resource.id)
+        return None
+
     def _can_be_woken(self) -> list[Resource]:
         if self._wakeable is None:  # asked for only when something is to be woken
             found = [

@@ -56,6 +56,9 @@ def resource_row(number: int) -> dict[str, Any]:
         "ends_at": None if number % 5 else 900.0 + number,
         "end_reason": None if number % 5 else "spot interruption",
         "hourly_price": None if number % 2 else 0.25,
+        "power": "running" if number % 3 else "parked",
+        "power_since": None if number % 3 else 1000.5 + number,
+        "parked_seconds": 0.0 if number % 3 else 2.5,
         "priced_at": None,
     }
 

@@ -173,14 +173,14 @@ class TestListing(OnEC2):
         resource = the_resource(observed)
         await provider.vacate(resource, a_lease(0, resource))
 
-    async def test_a_stopped_instance_fails(self) -> None:
+    async def test_a_stopped_instance_is_told_of_whoever_has_stopped_it(self) -> None:
         provider = self.new_provider()
         observed = await self.ready(provider)
         self.server.client().stop_instances(InstanceIds=[observed.identity])
         self.server.settle()
         seen = await self.only(provider)
-        self.assertEqual(seen.health, Health.FAILING)
-        self.assertIn("stopped", seen.reason)
+        self.assertEqual(seen.health, Health.PARKED)
+        self.assertIn("is stopped (Client.UserInitiatedShutdown", seen.reason)
         await provider.destroy(TOKEN)
         self.assertEqual(self.living(), [])
 

@@ -54,7 +54,7 @@ class TestScheduledEvents(OnEC2):
             self.assertEqual(seen.health, observed.health)
         self.pass_time(ends_at - self.clock.seconds())
         stopped = await self.only(provider)
-        self.assertEqual(stopped.health, Health.FAILING)
+        self.assertEqual(stopped.health, Health.PARKED)
         self.assertIn("Server.ScheduledStop", stopped.reason)
         await provider.destroy(TOKEN)
         self.assertEqual(self.living(), [])

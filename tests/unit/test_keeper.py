@@ -326,6 +326,28 @@ class TestLosingTheMachine(Kept):
         self.assertIn("it was restarted", self.reason())
         self.assertEqual(self.machine.marker(), marker)
 
+    def test_one_that_its_provider_has_started_again_is_taken_into_use_again(self) -> None:
+        first = self.keeper = self.new_keeper()
+        first.begin()
+        first.use(TOKEN, "start-1")
+        self.assertEqual(self.listed(first), {TOKEN: Health.READY})
+        before = self.machine.marker()
+        assert before is not None
+        for start, health in (
+            ("start-1", Health.FAILING),
+            ("", Health.FAILING),
+            ("start-2", Health.READY),
+        ):
+            self.machine.restart()
+            again = self.new_keeper()
+            again.begin()
+            again.use(TOKEN, start)
+            self.assertEqual(self.listed(again), {TOKEN: health}, start)
+        marker = self.machine.marker()
+        assert marker is not None
+        self.assertEqual((before.start, marker.start), ("start-1", "start-2"))
+        self.assertNotEqual(marker.boot, before.boot)
+
     def test_while_a_restarted_master_cannot_see_it_nothing_is_judged_for_a_while(self) -> None:
         self.machine.go_silent()
         self.keeper.begin()

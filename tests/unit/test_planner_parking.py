@@ -32,7 +32,7 @@ from buildbot_drydock.model import (
 from buildbot_drydock.offers import Offers, demand_of
 from buildbot_drydock.planner import plan
 from buildbot_drydock.policy import LONGEST_PARKING_SECONDS, POWER_AGAIN_SECONDS
-from buildbot_drydock.reasons import BackingOff, Booting, Full, Reclaiming
+from buildbot_drydock.reasons import BackingOff, Booting, Full, Parking, Reclaiming
 from buildbot_drydock.testing.builders import (
     NOW,
     blueprint,
@@ -103,6 +103,15 @@ class TestIdleness(ParkingTestCase):
         ):
             there = world(linux(), resources=[host], inventories=given)
             self.assertEqual((self.powers(there), self.ended(there)), ([], [(1, RELEASE)]))
+
+    def test_without_a_listing_since_it_was_woken_nobody_knows_that_yet(self) -> None:
+        woken = changing(Power.RUNNING, since=LATELY)
+        for row, given in (
+            (woken, listed(woken, Health.PARKED)),
+            (resource(), {"linux": inventory(resource(), error="throttled")}),
+        ):
+            there = world(linux(idle_timeout=0.0), resources=[row], inventories=given)
+            self.assertEqual((self.powers(there), self.ended(there)), ([], []))
 
     def test_nor_is_what_a_lease_could_not_use(self) -> None:
         faulty = resource(faults=1, fault_at=NOW - 400, fault="no space left")
@@ -318,8 +327,8 @@ class TestWaking(ParkingTestCase):
     def test_one_that_was_not_seen_stopped_since_it_was_parked_is_not(self) -> None:
         for row, health in (
             (changing(Power.PARKING), Health.PARKING),
-            (parked(power_since=LATELY), Health.PARKED),
             (parked(), Health.PARKING),
+            (parked(power_since=LATELY), Health.READY),
         ):
             given = world(
                 linux(), resources=[row], leases=[lease()], inventories=listed(row, health)
@@ -394,12 +403,26 @@ class TestWaking(ParkingTestCase):
         self.assertEqual(self.ended(given), [(2, RELEASE)])
         self.assert_reasons(given, 1, Reclaiming(blueprint="linux", resource=2))
 
-    def test_it_counts_towards_the_limit(self) -> None:
+    def test_at_the_limit_what_is_stopping_is_waited_for_and_not_ended(self) -> None:
         given = world(
             linux(limit=1), resources=[changing(Power.PARKING)], leases=[lease(1), lease(2)]
         )
-        self.assertEqual(self.planned(given, BuildResource), [])
+        self.assert_plans(given)
+        self.assert_reasons(given, 1, Parking(blueprint="linux", resource=1))
         self.assertIsInstance(plan(given).reasons[2][0], Full)
+
+    def test_what_can_not_be_woken_or_does_not_fit_is_reclaimed_at_the_limit(self) -> None:
+        backing_off = {CallKey("wake", "linux", "token-1"): Call(failures=1, retry_at=NOW + 9)}
+        choices = {"image": ("old", "new")}
+        old = {"image": "old"}
+        for requires, calls in ((old, backing_off), ({"image": "new"}, {})):
+            given = world(
+                linux(limit=1, choices=choices),
+                resources=[parked(labels=old)],
+                leases=[lease(requires=requires)],
+                calls=calls,
+            )
+            self.assertEqual(self.ended(given), [(1, RELEASE)])
 
     def test_it_is_woken_to_be_kept_warm(self) -> None:
         given = world(linux(min_ready=2), resources=[parked(1), resource(2)])

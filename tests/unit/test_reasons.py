@@ -15,6 +15,7 @@ from buildbot_drydock.reasons import (
     NotAuthorized,
     OutOfService,
     OverBudget,
+    Parking,
     Probing,
     Reason,
     Reclaiming,
@@ -114,6 +115,10 @@ SENTENCES: list[tuple[Reason, str]] = [
     (
         Reclaiming(blueprint="linux", resource=7),
         "linux is tearing down resource 7 to make room",
+    ),
+    (
+        Parking(blueprint="linux", resource=7),
+        "linux is parking resource 7, which can be woken then",
     ),
     (
         BackingOff(blueprint="linux", failures=2, retry_at=NOW + 24, error="throttled"),

@@ -366,7 +366,9 @@ class EC2Provider:
     def _keeper_of(self, resource: Resource) -> Kept:
         if self._closed or not resource.address:
             raise HostUnreachable(f"resource {resource.id} has no address to connect to")
-        return self._keep(resource.identity, resource.token, resource.address)
+        listed = self._listed.get(resource.identity)
+        launched_at = None if listed is None else listed.launched_at
+        return self._keep(resource.identity, resource.token, resource.address, launched_at)
 
     # --- keepers -----------------------------------------------------------------------------
 
@@ -385,7 +387,7 @@ class EC2Provider:
             kept = Kept(number, token, address, self._clock.seconds(), keeper, launched_at)
             self._kept[number] = kept
             keeper.begin()
-            keeper.use(token)
+            keeper.use(token, "" if launched_at is None else f"{launched_at:.0f}")
         return kept
 
     def _told(self, number: str, event: Event) -> None:
