@@ -27,6 +27,7 @@ from planted_bugs import BUGS, Bug
 from planted_bugs_in_access import BUGS as BUGS_IN_ACCESS
 from planted_bugs_in_endings import BUGS as BUGS_IN_ENDINGS
 from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
+from planted_bugs_in_parking import BUGS as BUGS_IN_PARKING
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "buildbot_drydock"
@@ -132,7 +133,7 @@ def without_bugs(bugs: Sequence[Bug]) -> str:
 def chosen(words: Sequence[str]) -> list[Bug]:
     return [
         bug
-        for bug in [*BUGS, *BUGS_IN_ACCESS, *BUGS_IN_HOSTS, *BUGS_IN_ENDINGS]
+        for bug in [*BUGS, *BUGS_IN_ACCESS, *BUGS_IN_HOSTS, *BUGS_IN_ENDINGS, *BUGS_IN_PARKING]
         if not words or any(word in f"{bug.module} {bug.description}" for word in words)
     ]
 

@@ -299,8 +299,8 @@ _bug(
     "planner/keeping.py",
     KEEPING,
     "warm resources are released",
-    "spare = len(idle) - blueprint.min_ready",
-    "spare = len(idle)",
+    "spare = len(running) - blueprint.min_ready",
+    "spare = len(running)",
 )
 _bug(
     "planner/keeping.py",
@@ -402,8 +402,8 @@ _bug(
     "planner/stock.py",
     PLACEMENT,
     "the resource used last is reclaimed",
-    "key=lambda r: (r.idle_since, r.id)",
-    "key=lambda r: (-r.idle_since, r.id)",
+    "sorted(self.idle.values(), key=lambda r: (r.idle_since, r.id))",
+    "sorted(self.idle.values(), key=lambda r: (-r.idle_since, r.id))",
 )
 
 # --- the loop -------------------------------------------------------------------------------------
@@ -453,8 +453,8 @@ _bug(
     "executor.py",
     EXECUTOR,
     "a lost race for a place asks for a host all the same",
-    "        if resource is None:\n            return\n        if within",
-    "        assert resource is not None\n        if within",
+    "        if resource is None:\n            return\n        self._spent(within)\n        self._calls",
+    "        assert resource is not None\n        self._spent(within)\n        self._calls",
 )
 _bug(
     "provider_calls.py",
@@ -569,8 +569,8 @@ _bug(
     "provider_calls.py",
     PROVIDER_CALLS,
     "that a host was asked for is forgotten before it is there",
-    "if row.status is not ResourceStatus.ACTIVE or not self._lists(row)",
-    "if row.status is ResourceStatus.ACTIVE or not self._lists(row)",
+    "                row.status is ResourceStatus.ACTIVE\n                and row.power",
+    "                row.status is not ResourceStatus.ACTIVE\n                and row.power",
 )
 _bug(
     "provider_calls.py",
@@ -773,7 +773,7 @@ _bug(
     "store/changes.py",
     CHANGES,
     "what is known of a host is forgotten",
-    "identity=observed.identity or seen.identity",
+    "identity=observed.identity or row.identity",
     "identity=observed.identity",
 )
 _bug(

@@ -220,7 +220,8 @@ _bug(
     "planner/stock.py",
     BUDGET,
     "one plan launches beyond the budget",
-    "        self._budget.take()\n",
+    "        self._booting += 1\n        self._budget.take()\n        if",
+    "        self._booting += 1\n        if",
 )
 _bug(
     "planner/stock.py",
@@ -258,7 +259,7 @@ _bug(
     "executor.py",
     EXECUTOR,
     "one plan launches one host within a budget",
-    "            self._budgets[action.blueprint] = raised\n",
+    "        self._budgets[within.name] = raised\n",
     "",
 )
 _bug(
@@ -271,7 +272,7 @@ _bug(
     "store/memory.py",
     MEMORY,
     "money that another master has spent is spent again",
-    "            if within.version != self._version_of(within.name):\n                return None\n",
+    "            if within.version != self._version_of(within.name):\n                return False\n",
 )
 _bug(
     "store/sql.py",

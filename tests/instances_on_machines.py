@@ -2,8 +2,8 @@
 
 An instance that is launched gets a machine that no other has. When it runs, that is switched on with
 an image's disk, which has buildbot-worker, and does what cloud-init makes of the user data: it shows the host key and lets those
-in that are named there, as user ``admin``, and runs the scripts. When it is terminated,
-the machine is switched off, and its disk emptied.
+in that are named there, as user ``admin``, and runs the scripts. When it is stopped, the machine is
+switched off and keeps its disk. When it is terminated, its disk is emptied, too.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class InstancesOnMachines:
         self._free = list(machines)
         self._taken: dict[str, Machine] = {}  # by id of the instance
         self._on: set[str] = set()  # ids of the instances whose machines are
+        self._written: set[str] = set()  # and of those that have a disk, as they have booted once
         self._machines = machines
         self._lock = Lock()
 
@@ -42,11 +43,12 @@ class InstancesOnMachines:
             _wipe(machine)
         hooks = self.server.hooks
         hooks.on_launch, hooks.on_running, hooks.on_terminated = self._take, self._boot, self._end
+        hooks.on_stopped = self._switch_off
         return self
 
     def __exit__(self, *raised: object) -> None:
         hooks = self.server.hooks
-        hooks.on_launch = hooks.on_running = hooks.on_terminated = None
+        hooks.on_launch = hooks.on_running = hooks.on_stopped = hooks.on_terminated = None
         self.server.settle()  # and none is at work any more
         for number in list(self._taken):
             self._give_back(number)
@@ -69,11 +71,18 @@ class InstancesOnMachines:
     def _boot(self, instance: Instance) -> None:
         machine = self._taken[instance.id]
         boot = boot_of(instance.user_data)
-        _write_disk(machine, boot)
+        is_first = instance.id not in self._written
+        if is_first:
+            _write_disk(machine, boot)
+            self._written.add(instance.id)
         self._on.add(instance.id)
         machine.switch_on()
-        for script in [*boot.boothooks, *boot.scripts]:
+        for script in [*boot.boothooks, *(boot.scripts if is_first else ())]:
             machine.shell(script)
+
+    def _switch_off(self, instance: Instance) -> None:
+        self._on.remove(instance.id)
+        self._taken[instance.id].switch_off()
 
     def _end(self, instance: Instance) -> None:
         self._give_back(instance.id)

@@ -109,17 +109,23 @@ class MemoryStore:
     ) -> Resource | None:
         if any(key in self._owners for key in request.locks):
             return None
-        if within is not None:
-            if within.version != self._version_of(within.name):
-                return None
-            self._blueprints[within.name] = raised(within)
-            self._rows = None
+        if not self._spend(within):
+            return None
         number = len(self._resources) + len(self._ended_resources) + 1
         row = new_resource(number, request, self._clock.seconds())
         self._lock(row.locks, f"resource/{row.id}")
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)
         return row
+
+    def _spend(self, within: BlueprintState | None) -> bool:
+        """Give a blueprint's state a new version, if it is as seen, and there is one to compare."""
+        if within is not None:
+            if within.version != self._version_of(within.name):
+                return False
+            self._blueprints[within.name] = raised(within)
+            self._rows = None
+        return True
 
     def _version_of(self, blueprint: str) -> int:
         state = self._blueprints.get(blueprint)
@@ -199,10 +205,8 @@ class MemoryStore:
             return None
         if self._occupants.get(seen.id):
             return None
-        if within is not None:
-            if within.version != self._version_of(within.name):
-                return None
-            self._blueprints[within.name] = raised(within)
+        if not self._spend(within):
+            return None
         row = powered_resource(now, power, self._clock.seconds(), observed=observed)
         self._put_resource(row)
         self._remember(record, blueprint=row.blueprint, resource=row.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from buildbot.process.results import RETRY, SUCCESS
 from twisted.trial.unittest import SynchronousTestCase
@@ -20,8 +21,9 @@ TIMINGS = Timings(pending=1.0, listing_lag=1.0, tag_lag=0.5, shutting_down=1.0)
 NOTICE_SECONDS = 2.0  # EC2 gives two minutes
 
 
-class TestBuildsOnInstances(SynchronousTestCase):
+class OnInstances(SynchronousTestCase):
     timeout = 600
+    pool: dict[str, Any] = {}
 
     def setUp(self) -> None:
         machines = ssh_hosts.machines()
@@ -31,7 +33,7 @@ class TestBuildsOnInstances(SynchronousTestCase):
         entered.enter_context(self.server)
         self.instances = entered.enter_context(InstancesOnMachines(self.server, machines))
         directory = Path(tempfile.mkdtemp(prefix="instances-", dir=Path.cwd()))
-        self.lab = EC2Lab(directory, machines, self.server)
+        self.lab = EC2Lab(directory, machines, self.server, pool=self.pool)
         entered.callback(self.lab.end)
         self.lab.start()
 
@@ -58,6 +60,8 @@ class TestBuildsOnInstances(SynchronousTestCase):
         self.assertEqual(inspector.doubled_tags("drydock:token"), {})
         self.assertEqual([*inspector.hook_errors(), *inspector.crashes], [])
 
+
+class TestBuildsOnInstances(OnInstances):
     def test_builds_run_on_instances_that_are_given_back_when_none_wants_them(self) -> None:
         requests = [self.lab.request_held() for _ in range(2)]
         leases = [request.running() for request in requests]
@@ -87,4 +91,48 @@ class TestBuildsOnInstances(SynchronousTestCase):
         request.let_go()
         self.assertEqual(request.finished().results, SUCCESS)
         self.assertEqual(request.results(), [RETRY, SUCCESS])
+        self.see_all_given_back()
+
+
+class TestParkedInstances(OnInstances):
+    pool = {"spot": None, "park": "stop", "idle_timeout": 1, "park_for": 40}
+
+    def until_parked(self) -> None:
+        query = "SELECT 1 FROM drydock_resources WHERE power = 'parked'"
+        self.lab.until(lambda: bool(self.lab.query(query)), "the idle instance to be parked")
+
+    def test_an_idle_instance_is_stopped_and_the_same_one_serves_the_next_build(self) -> None:
+        request = self.lab.request_held()
+        first = self.instance_of(request.running().number)
+        request.let_go()
+        self.assertEqual(request.finished().results, SUCCESS)
+        self.until_parked()
+        self.assertEqual((first.state, self.server.inspector.running), ("stopped", []))
+        again = self.lab.request_held()
+        second = self.instance_of(again.running().number)
+        self.assertEqual(second.id, first.id)
+        again.let_go()
+        build = again.finished()
+        self.assertEqual(build.results, SUCCESS)
+        self.assertRegex(build.output, rf"(?m)^o{USER}$")
+        self.assertEqual(self.server.inspector.launched(), 1)
+        self.until_parked()
+        # Nobody wakes it any more, and then it is given up.
+        self.see_all_given_back()
+        states = [state for _, state in first.history]
+        self.assertEqual(states.count("stopped"), 2)
+
+    def test_a_master_that_is_killed_while_it_is_parked_wakes_it_when_it_is_back(self) -> None:
+        request = self.lab.request_held()
+        first = self.instance_of(request.running().number)
+        request.let_go()
+        request.finished()
+        self.lab.until(lambda: first.state in ("stopping", "stopped"), "it to be told to stop")
+        self.lab.master.kill()
+        self.lab.start()
+        again = self.lab.request_held()
+        self.assertEqual(self.instance_of(again.running().number).id, first.id)
+        again.let_go()
+        self.assertEqual(again.finished().results, SUCCESS)
+        self.assertEqual(self.server.inspector.launched(), 1)
         self.see_all_given_back()
