@@ -27,8 +27,8 @@ _bug(
     "store/memory.py",
     MEMORY,
     "what a lease holds a slot of is parked",
-    "        if self._occupants.get(seen.id):\n            return None\n        if within",
-    "        if within",
+    "        if self._occupants.get(seen.id):\n            return None\n        if not self._spend",
+    "        if not self._spend",
 )
 _bug(
     "store/parking.py",

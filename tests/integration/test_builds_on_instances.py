@@ -130,6 +130,7 @@ class TestParkedInstances(OnInstances):
         self.lab.until(lambda: first.state in ("stopping", "stopped"), "it to be told to stop")
         self.lab.master.kill()
         self.lab.start()
+        self.until_parked()
         again = self.lab.request_held()
         self.assertEqual(self.instance_of(again.running().number).id, first.id)
         again.let_go()
