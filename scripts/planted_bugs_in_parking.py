@@ -56,8 +56,7 @@ _bug(
     "store/parking.py",
     SQL,
     "what has ended is parked",
-    "if seen.status is not ResourceStatus.ACTIVE:\n        return False\n",
-    "",
+    "    if seen.status is not ResourceStatus.ACTIVE:\n        return False\n",
 )
 _bug(
     "store/acquisition.py",

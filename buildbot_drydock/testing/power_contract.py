@@ -147,11 +147,15 @@ class PowerContract(MoneyContract):
 
     async def test_to_wake_on_a_stale_budget_leaves_nothing_behind(self) -> None:
         parked = await self.powered(await self.active(), Power.PARKING, Power.PARKED)
-        seen = await self.state()
-        await self.launched(5, seen)
+        first = await self.state()
+        await self.launched(5, first)
+        second = await self.state()
+        await self.launched(6, second)
         now, before = await self.state(), await self.store.events()
         record = changed(Power.WAKING)
-        self.assertIsNone(await self.store.set_power(parked, Power.WAKING, record, within=seen))
+        for stale in (first, second):
+            woken = await self.store.set_power(parked, Power.WAKING, record, within=stale)
+            self.assertIsNone(woken)
         self.assertEqual(await self.state(), now)
         await self.assert_unchanged_by([parked], [], before)
 

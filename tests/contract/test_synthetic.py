@@ -384,3 +384,29 @@ class TestSyntheticPool(SynchronousTestCase):
     def test_leases_are_prepared_only_if_that_takes_time(self) -> None:
         self.assertFalse(SyntheticPool("linux").blueprint(0.0).prepares)
         self.assertTrue(SyntheticPool("linux", prepare_seconds=1.0).blueprint(0.0).prepares)
+
+    def test_it_parks_if_that_is_wished(self) -> None:
+        self.assertFalse(SyntheticPool("linux").blueprint(0.0).parks)
+        pool = SyntheticPool("linux", park="stop", park_for=60.0, max_parked=2)
+        blueprint = pool.blueprint(0.0)
+        self.assertEqual(
+            (blueprint.parks, blueprint.park_for, blueprint.max_parked), (True, 60.0, 2)
+        )
+
+    def healths(self, provider: SyntheticProvider) -> list[Health]:
+        listing = self.successResultOf(Deferred.fromCoroutine(provider.inventory()))
+        return [each.health for each in listing]
+
+    def test_the_first_wakes_find_no_capacity_if_the_script_says_so(self) -> None:
+        pool = SyntheticPool("linux", park="stop", fail_wakes=1, park_seconds=3.0)
+        provider = self.provider(pool, "here")
+        self.successResultOf(Deferred.fromCoroutine(provider.create("token", HostSpec())))
+        self.successResultOf(Deferred.fromCoroutine(provider.park("token", "")))
+        healths = []
+        for seconds in (0.0, 3.0):
+            self.clock.advance(seconds)
+            healths += self.healths(provider)
+        self.assertEqual(healths, [Health.PARKING, Health.PARKED])
+        self.failureResultOf(Deferred.fromCoroutine(provider.wake("token", "")), NoCapacity)
+        self.successResultOf(Deferred.fromCoroutine(provider.wake("token", "")))
+        self.assertEqual(self.healths(provider), [Health.READY])

@@ -193,6 +193,12 @@ class TestFields(SynchronousTestCase):
         ):
             self.assertEqual(sentences(**fields), [], fields)
 
+    def test_what_is_said_of_parking_is_planned_with(self) -> None:
+        self.assertFalse(EC2Pool("aws", **GOOD).blueprint(0.0).parks)
+        pool = EC2Pool("aws", **GOOD, park="stop", park_for=60, max_parked=2)
+        planned = pool.blueprint(0.0)
+        self.assertEqual((planned.parks, planned.park_for, planned.max_parked), (True, 60.0, 2))
+
     def test_what_can_not_be_parked_as_wished_is_told_of(self) -> None:
         root = Volume("root", size=40)
         for fields, field, words in (

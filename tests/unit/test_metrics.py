@@ -19,10 +19,18 @@ from buildbot_drydock.metrics.census import Census, take_census
 from buildbot_drydock.metrics.holds import BEAT_SECONDS, INTERVAL_SECONDS, Holds
 from buildbot_drydock.metrics.registry import MOST_BUILDERS, OTHER_BUILDERS, Metrics
 from buildbot_drydock.metrics.tally import COUNTED, FAILURE_KINDS, NOT_COUNTED, Sample, sample_of
-from buildbot_drydock.model import LeaseStatus, Notice, ResourceStatus
+from buildbot_drydock.model import LeaseStatus, Notice, Power, ResourceStatus
 from buildbot_drydock.reasons import BackingOff, Booting, DoesNotFit
 from buildbot_drydock.store.counting import CountedPool
-from buildbot_drydock.testing.builders import NOW, blueprint, lease, pending, resource, world
+from buildbot_drydock.testing.builders import (
+    NOW,
+    blueprint,
+    lease,
+    parked,
+    pending,
+    resource,
+    world,
+)
 from tests.unit.test_events import SENTENCES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -186,6 +194,21 @@ class CensusTests(SynchronousTestCase):
         self.assertEqual(census.resources, {("linux", status): 0 for status in living})
         self.assertEqual(census.leases["", "pending"], 0)
         self.assertIsNone(census.oldest_request)
+
+    def test_what_is_parked_is_counted_apart_where_anything_may_be(self) -> None:
+        parks = blueprint("linux", parks=True)
+        rows = [
+            resource(1),
+            parked(2, hourly_price=1.0),
+            resource(3, power=Power.PARKING),
+            resource(4, power=Power.WAKING),
+            parked(5, status=ResourceStatus.RELEASED),
+        ]
+        census = take_census(world(parks, resources=rows), {})
+        counts = {status: count for (_, status), count in census.resources.items() if count}
+        self.assertEqual(counts, {"active": 2, "parked": 2, "released": 1})
+        self.assertEqual(census.hourly_costs, {"linux": 0.0})
+        self.assertEqual(take_census(world(parks), {}).resources["linux", "parked"], 0)
 
     def test_the_oldest_wait_grows_between_two_turns(self) -> None:
         clock = Clock()

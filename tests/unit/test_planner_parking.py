@@ -95,6 +95,9 @@ class TestIdleness(ParkingTestCase):
         )
         self.assertEqual(self.powers(given), [(1, Power.PARKING)])
 
+    def test_what_is_parked_is_not_kept_warm_in_its_place(self) -> None:
+        self.assert_plans(world(linux(min_ready=1), resources=[parked(1), resource(2)]))
+
     def test_what_can_not_be_parked_is_released(self) -> None:
         host = resource()
         for given in (
