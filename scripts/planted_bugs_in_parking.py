@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import MEMORY, PROPERTIES, SQL, Bug
+from planted_bugs import MEMORY, SQL, Bug
 
 PLAN = ("tests/unit/test_planner_parking.py",)
 CALLS = ("tests/unit/test_power_calls.py",)
@@ -334,8 +334,8 @@ _bug(
 )
 _bug(
     "planner/stock.py",
-    PROPERTIES,
-    "what is woken is let go of in the same turn",
+    PLAN,
+    "one is woken twice in a turn",
     "                del self.parked[resource.id]\n",
 )
 

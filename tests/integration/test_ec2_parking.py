@@ -81,6 +81,14 @@ class TestStopping(Parking):
         with self.assertRaises(HostUnreachable):
             await host.run(["true"], timeout=5)
 
+    async def test_nor_is_one_that_another_master_has_stopped(self) -> None:
+        observed = await self.ready(self.provider)
+        self.assertTrue(self.provider._kept)
+        await self.new_provider(**self.options).inventory()
+        self.server.client().stop_instances(InstanceIds=[observed.identity])
+        self.assertIs((await self.only(self.provider)).health, Health.PARKING)
+        self.assertFalse(self.provider._kept)
+
     async def test_a_woken_one_is_reached_where_it_is_now(self) -> None:
         provider = self.new_provider(park="stop", reach="public")
         before = await self.parked(provider)
