@@ -125,6 +125,13 @@ class TestCheckers(TestCase):
         for builder, why in (("docs", ""), ("docs", by), ("tests", ""), ("others", "")):
             self.assertRaises(checks.Unsafe, check, builder, why, {1: None}, guarded)
 
+    def test_a_lease_on_what_is_not_to_run_is_noticed(self) -> None:
+        check = checks.leases_hold_what_their_status_says
+        check(Rows(resources=(resource(),), leases=(lease(on=1),)))
+        for power in (Power.PARKING, Power.PARKED, Power.WAKING):
+            rows = Rows(resources=(resource(power=power),), leases=(lease(on=1),))
+            self.assertIn("not to run", str(self.assertRaises(checks.Unsafe, check, rows)))
+
     def test_a_blueprint_that_costs_too_much_is_noticed(self) -> None:
         rows = Rows(resources=(resource(1, hourly_price=1.5), pending(2)))
         for most, expected in ((None, 9.0), (2.0, 0.5), (1.5, None)):
