@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from buildbot_drydock.executor import Executor
@@ -10,6 +10,9 @@ from buildbot_drydock.interfaces import ReactorTime, Store
 from buildbot_drydock.model import Blueprint, BlueprintState, Rows, World
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+
+# What is configured at a moment, with the run-time states of the rows, by name.
+Configured = Callable[[float, Mapping[str, BlueprintState]], Sequence[Blueprint]]
 
 
 async def plan_here(world: World) -> Plan:
@@ -20,7 +23,7 @@ async def plan_here(world: World) -> Plan:
 class Controller:
     """Runs turns for one master.
 
-    *blueprints* answers what is configured at a moment, without the run-time states. *planner*
+    *blueprints* answers what is configured at a moment, as edited by the states. *planner*
     may move the work to a thread: ``plan`` is a pure function. *observed* sees the rows of each
     turn before they are planned for.
     """
@@ -30,7 +33,7 @@ class Controller:
         store: Store,
         calls: ProviderCalls,
         executor: Executor,
-        blueprints: Callable[[float], Sequence[Blueprint]],
+        blueprints: Configured,
         *,
         clock: ReactorTime,
         master: int | None = None,
@@ -80,7 +83,7 @@ class Controller:
             rows = await (
                 self._store.rows(authorizations_of=sorted(known)) if known else self._store.rows()
             )
-            blueprints = self._blueprints(self._clock.seconds())
+            blueprints = self._blueprints(self._clock.seconds(), rows.blueprints)
             wanted = _approved(blueprints)
             if wanted <= known:
                 return rows, blueprints

@@ -265,6 +265,26 @@ class ModeChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlueprintEdited(Event):
+    """Somebody changed fields at run time, or reset them to what is configured."""
+
+    kind = "blueprint-edited"
+    before: dict[str, Any]  # what was in force, by field
+    after: dict[str, Any]
+    reset: list[str]
+    reason: str
+
+    def sentence(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        changes = [
+            f"{name} from {self.before.get(name)} to {value}"
+            + (" as configured" if name in self.reset else "")
+            for name, value in self.after.items()
+        ]
+        return f"{self.actor} changed {', '.join(changes) or 'nothing'}{why}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrayDestroyed(Event):
     kind = "stray-destroyed"
     token: str
@@ -406,6 +426,7 @@ KINDS: dict[str, type[Event]] = {
         BlueprintMisconfigured,
         LaunchesRecovered,
         ModeChanged,
+        BlueprintEdited,
         StrayDestroyed,
         CallFailed,
         HostModeChanged,

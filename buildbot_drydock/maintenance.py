@@ -6,8 +6,9 @@ about a command is a ``ValueError`` that names the argument and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from buildbot_drydock import events
 from buildbot_drydock.interfaces import Clock, Store
@@ -17,6 +18,7 @@ from buildbot_drydock.model import (
     HostState,
     LeaseStatus,
     Mode,
+    Override,
     Resource,
     ResourceStatus,
 )
@@ -93,6 +95,47 @@ class Maintenance:
                 seen, mode=mode, mode_reason=reason, mode_author=actor, mode_until=until
             )
             record = events.ModeChanged(actor=actor, mode=mode.value, reason=reason, until=until)
+            changed = await self._store.change_blueprint(seen, wanted, record)
+        self._wake()
+        return changed
+
+    async def edit(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        reset: Collection[str],
+        *,
+        look: Callable[[Mapping[str, Override]], Mapping[str, Any]],
+        check: Callable[[Mapping[str, Override]], None],
+        actor: str,
+        reason: str = "",
+    ) -> BlueprintState:
+        """Give fields of a blueprint other values than configured, and *reset* others to those.
+
+        *check* is called with what was edited before and stays so, and raises for what is wrong
+        with the edit. *look* tells what is in force with some edits, for the event.
+        """
+        changed = None
+        while changed is None:
+            seen = (await self._store.rows()).blueprints.get(name, BlueprintState(name=name))
+            staying = {k: v for k, v in seen.overrides.items() if k not in reset}
+            check(staying)
+            now = self._clock.seconds()
+            overrides = dict(staying)
+            for field, value in values.items():
+                overrides[field] = Override(value=value, author=actor, reason=reason, at=now)
+            before, after = look(seen.overrides), look(overrides)
+            touched = sorted({*values, *(k for k in reset if k in seen.overrides)})
+            if not touched:
+                return seen
+            record = events.BlueprintEdited(
+                actor=actor,
+                before={field: before.get(field) for field in touched},
+                after={field: after.get(field) for field in touched},
+                reset=[field for field in touched if field not in values],
+                reason=reason,
+            )
+            wanted = replace(seen, overrides=overrides)
             changed = await self._store.change_blueprint(seen, wanted, record)
         self._wake()
         return changed

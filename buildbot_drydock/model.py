@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Labels: TypeAlias = Mapping[str, str]
 
@@ -86,6 +86,16 @@ class Placement(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What somebody gave a field of a blueprint at run time, in place of what is configured."""
+
+    value: Any  # as JSON has it
+    author: str = ""
+    reason: str = ""
+    at: float = 0.0  # when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlueprintState:
     """The run-time state of a blueprint, shared by all masters through one row."""
 
@@ -99,6 +109,7 @@ class BlueprintState:
     retry_at: float | None = None  # no launch before this
     last_error: str = ""
     misconfigured: bool = False  # the provider says that no launch can succeed as configured
+    overrides: Mapping[str, Override] = field(default_factory=dict)  # by field
 
     def mode_at(self, now: float) -> Mode:
         expired = self.mode_until is not None and self.mode_until <= now

@@ -138,9 +138,12 @@ class ProviderCalls:
         key = CallKey("destroy", resource.blueprint, resource.token)
         self._start(key, lambda key: self._destroy(key, resource))
 
-    def destroy_stray(self, blueprint: str, token: str, identity: str, reason: str) -> None:
+    def destroy_stray(
+        self, blueprint: str, token: str, identity: str, reason: str, *, actor: str = events.DRYDOCK
+    ) -> None:
         key = CallKey("destroy-stray", blueprint, f"{token} {identity}".rstrip())
-        self._start(key, lambda key: self._destroy_stray(key, token, identity, reason))
+        record = events.StrayDestroyed(actor=actor, token=token, identity=identity, reason=reason)
+        self._start(key, lambda key: self._destroy_stray(key, record))
 
     def park_host(self, resource: Resource) -> None:
         key = CallKey("park", resource.blueprint, resource.token)
@@ -238,10 +241,10 @@ class ProviderCalls:
         provider = self._providers[key.blueprint]
         await self._repeatable(key, provider.destroy(resource.token))
 
-    async def _destroy_stray(self, key: CallKey, token: str, identity: str, reason: str) -> None:
-        record = events.StrayDestroyed(token=token, identity=identity, reason=reason)
+    async def _destroy_stray(self, key: CallKey, record: events.StrayDestroyed) -> None:
         await self._store.record(record, blueprint=key.blueprint)
-        await self._repeatable(key, self._providers[key.blueprint].destroy(token, identity))
+        provider = self._providers[key.blueprint]
+        await self._repeatable(key, provider.destroy(record.token, record.identity))
 
     async def _park(self, key: CallKey, resource: Resource) -> None:
         provider = self._providers[key.blueprint]

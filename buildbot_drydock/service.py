@@ -12,7 +12,6 @@ import hmac
 import secrets
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from buildbot.util.service import BuildbotService
@@ -26,12 +25,13 @@ from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.approvals import Approvals
 from buildbot_drydock.authorization import Subjects
 from buildbot_drydock.calls import CallLog
+from buildbot_drydock.catalogue import Catalogue
 from buildbot_drydock.controller import Controller
 from buildbot_drydock.crew import Crew, Holder
 from buildbot_drydock.errors import HostUnreachable
 from buildbot_drydock.events import Event
 from buildbot_drydock.executor import Executor
-from buildbot_drydock.interfaces import Closes, Host, ListsHosts, Prices, Provider
+from buildbot_drydock.interfaces import Host
 from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.launches import Launches
@@ -41,7 +41,7 @@ from buildbot_drydock.maintenance import Maintenance
 from buildbot_drydock.metrics.census import Census, take_census
 from buildbot_drydock.metrics.holds import Holds
 from buildbot_drydock.metrics.registry import Metrics
-from buildbot_drydock.model import Blueprint, Lease, Resource, World
+from buildbot_drydock.model import Lease, Resource, World
 from buildbot_drydock.offers import Demand, Offers
 from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
@@ -55,6 +55,7 @@ from buildbot_drydock.store.spending import read_spending
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
 from buildbot_drydock.store.usage import Usage, read_usage
+from buildbot_drydock.strays import Strays
 from buildbot_drydock.www import metrics_page, registration
 from buildbot_drydock.www.announcements import Announcements, OwnTimes
 
@@ -71,8 +72,9 @@ TOKEN_BYTES: Final = 8
 class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
-    Public are ``leases``, ``people``, ``maintenance``, ``approvals``, ``store``, ``listings``, ``controller``,
-    ``crew``, ``attempts``, ``metrics`` and what is documented below.
+    Public are ``leases``, ``people``, ``maintenance``, ``approvals``, ``strays``, ``store``,
+    ``listings``, ``controller``, ``crew``, ``attempts``, ``metrics``, ``blueprints``, ``edited`` and
+    what is documented below.
     """
 
     name = "drydock"
@@ -83,9 +85,9 @@ class DrydockService(BuildbotService):
         self.attempts = Attempts()
         self._machine_name = ""
         self._uniform = secrets.SystemRandom().random
-        self._definitions: dict[str, Definition] = {}
-        self._retired: dict[str, Definition] = {}  # until their resources are gone
-        self._providers: dict[str, Provider] = {}
+        self._catalogue = Catalogue(lambda: self._surroundings)
+        self.blueprints = self._catalogue.blueprints
+        self.edited = self._catalogue.edited
         self.crew = Crew(
             lambda worker: hooks.wake_builders_of(self._master, worker.name),
             lambda work: self._reactor.callLater(0, work),
@@ -106,42 +108,13 @@ class DrydockService(BuildbotService):
         renew_interval: float = 60.0,
     ) -> Deferred[None]:
         self.leases.lease_seconds, self.renew_interval = lease_seconds, renew_interval
-        wanted = {each.name: each for each in definitions}
-        for name, old in self._definitions.items():
-            if name not in wanted:
-                self._retired[name] = old
-        for name, new in wanted.items():
-            # A provider that is as it was keeps its memory.
-            if new != (self._definitions.get(name) or self._retired.get(name)):
-                self._close_in_background(name)
-                self._providers[name] = new.provider(self._surroundings)
-            self._retired.pop(name, None)
-        self._definitions = wanted
+        self._catalogue.configure(definitions)
         if self.running:
             self._renewing.stop()
             self._start_renewing()
             self.wake()
         configured: Deferred[None] = super().reconfigService()
         return configured
-
-    def blueprints(self, now: float) -> Sequence[Blueprint]:
-        """Return what is configured at *now*, and what only has to let go of what it has."""
-        return [
-            *(self._blueprint(each, now) for each in self._definitions.values()),
-            *(
-                replace(self._blueprint(each, now), retired=True, min_ready=0)
-                for each in self._retired.values()
-            ),
-        ]
-
-    def _blueprint(self, definition: Definition, now: float) -> Blueprint:
-        blueprint = definition.blueprint(now)
-        provider = self._providers[definition.name]
-        if isinstance(provider, Prices):
-            blueprint = replace(blueprint, expected_price=provider.expected_price())
-        if not isinstance(provider, ListsHosts):
-            return blueprint
-        return definition.with_hosts(blueprint, provider.listed())
 
     # --- starting ----------------------------------------------------------------------------
 
@@ -190,7 +163,7 @@ class DrydockService(BuildbotService):
             consumer.stopConsuming,
             lambda: self._renewing.stop(),
             self._holds.stop,
-            lambda: Deferred.fromCoroutine(self._close_providers()),
+            lambda: Deferred.fromCoroutine(self._catalogue.close()),
             self._calls.abandon,
             self._loop.stop,
         ]
@@ -229,7 +202,7 @@ class DrydockService(BuildbotService):
         self._holds = Holds(clock, self.metrics.holds.observe)
         self._calls = ProviderCalls(
             self.store,
-            self._providers,
+            self._catalogue.providers,
             CallLog(self._uniform),
             launches,
             clock=clock,
@@ -238,6 +211,9 @@ class DrydockService(BuildbotService):
         )
         self.maintenance = Maintenance(self.store, clock, self.wake)
         self.approvals = Approvals(self.store, self.wake, self._needing_approval)
+        self.strays = Strays(
+            self.store, self._calls, self.blueprints, clock, master=self._master.masterid
+        )
         executor = Executor(
             self.store,
             self._calls,
@@ -308,20 +284,16 @@ class DrydockService(BuildbotService):
 
     async def _plan(self, world: World) -> Plan:
         began = self._reactor.seconds()
-        if len(world.resources) + len(world.leases) < MANY_ROWS:
-            made, self._offers, census = _plan_and_count(world)
-        else:
-            made, self._offers, census = await self._in_planning_thread(_plan_and_count, world)
+        rows = len(world.resources) + len(world.leases)
+        planned: tuple[Plan, Offers, Census] = await self.work_out(rows, _plan_and_count, world)
+        made, self._offers, census = planned
         self.metrics.planning.observe(self._reactor.seconds() - began)
         self.metrics.see(census)
         return made
 
     def _see(self, world: World) -> None:
         """Take note of what was planned for."""
-        in_use = {resource.blueprint for resource in world.resources}
-        for name in self._retired.keys() - in_use:
-            del self._retired[name]
-            self._close_in_background(name)
+        self._catalogue.forget_all_but({resource.blueprint for resource in world.resources})
         if not self._spared and hooks.has_started(self._master):
             # What was configured after this service: workers and builders above all.
             self._spared = True
@@ -332,6 +304,12 @@ class DrydockService(BuildbotService):
     def is_hopeless(self, demand: Demand, subjects: Subjects) -> bool:
         """Tell whether no blueprint can ever satisfy this, as of the plan that is carried out."""
         return self._offers is not None and self._offers.is_hopeless(demand, subjects)
+
+    async def work_out(self, rows: int, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a pure function here, or in a thread if it is about many rows."""
+        if rows < MANY_ROWS:
+            return function(*arguments)
+        return await self._in_planning_thread(function, *arguments)
 
     async def _in_planning_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return await deferToThreadPool(self._reactor, self._planning, function, *arguments)
@@ -346,25 +324,6 @@ class DrydockService(BuildbotService):
             lambda failure: self.log.failure("an event of {name} was lost", failure, name=blueprint)
         )
 
-    def _close_in_background(self, name: str) -> None:
-        """Forget a provider, if there is one."""
-        provider = self._providers.pop(name, None)
-        if provider is not None:
-            Deferred.fromCoroutine(self._close_provider(name, provider))
-
-    async def _close_providers(self) -> None:
-        for name, provider in self._providers.items():
-            await self._close_provider(name, provider)
-
-    async def _close_provider(self, name: str, provider: Provider) -> None:
-        if not isinstance(provider, Closes):
-            return
-        try:
-            closing = Deferred.fromCoroutine(provider.close())
-            await closing.addTimeout(THREAD_SECONDS, self._reactor)
-        except Exception:  # noqa: BLE001 - it is a provider's own, and nothing depends on it
-            self.log.failure("blueprint {name} could not be closed", name=name)
-
     # --- what the data API uses --------------------------------------------------------------
 
     def now(self) -> float:
@@ -373,10 +332,10 @@ class DrydockService(BuildbotService):
 
     def definitions(self) -> dict[str, Definition]:
         """Return the blueprints as configured, by name."""
-        return dict(self._definitions)
+        return self._catalogue.configured()
 
     def _needing_approval(self) -> list[str]:
-        return [name for name, each in self._definitions.items() if each.fields.needs_approval]
+        return [name for name, each in self.definitions().items() if each.fields.needs_approval]
 
     async def usage(self) -> Usage:
         return await read_usage(self._pool)
@@ -414,7 +373,7 @@ class DrydockService(BuildbotService):
 
     def connect(self, resource: Resource) -> Host:
         """Return the way to a host. Raises ``HostUnreachable`` if its blueprint is not known."""
-        provider = self._providers.get(resource.blueprint)
+        provider = self._catalogue.providers.get(resource.blueprint)
         if provider is None:
             raise HostUnreachable(
                 f"resource {resource.id} is of blueprint {resource.blueprint!r}, which is not "
@@ -424,8 +383,7 @@ class DrydockService(BuildbotService):
 
     def kind_of(self, resource: Resource) -> str:
         """Return the kind of a resource's blueprint; empty if it is not known."""
-        name = resource.blueprint
-        definition = self._definitions.get(name) or self._retired.get(name)
+        definition = self._catalogue.definition(resource.blueprint)
         return "" if definition is None else definition.kind
 
     def discharge(self, worker: Holder) -> None:

@@ -67,7 +67,7 @@ class BenchMaster:
             store,
             calls,
             executor,
-            lambda now: blueprints,
+            lambda now, states: blueprints,
             clock=clock,
             master=MASTER,
             planner=planner,

@@ -6,6 +6,7 @@ parties write theirs the same way, and register it as an entry point (see ``kind
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import re
@@ -17,7 +18,14 @@ import pydantic
 
 from buildbot_drydock.authorization import KINDS_OF_SUBJECT
 from buildbot_drydock.interfaces import Prepares, Provider, Vacates
-from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, unit
+from buildbot_drydock.latent.problems import (
+    EDITABLE,
+    Conflict,
+    Declaration,
+    Fields,
+    Problem,
+    unit,
+)
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
 from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost, Placement
 
@@ -97,7 +105,7 @@ class CommonFields(Fields):
         default=1,
         ge=1,
         description="How many resources may live at once.",
-        json_schema_extra=unit("resources"),
+        json_schema_extra=unit("resources") | EDITABLE,
     )
     leases_per_resource: int = pydantic.Field(
         default=1,
@@ -129,30 +137,31 @@ class CommonFields(Fields):
         default="pack",
         description="Which resource a lease gets: 'pack' takes the fullest, so that others become "
         "idle, 'spread' the emptiest.",
+        json_schema_extra=EDITABLE,
     )
     min_ready: int = pydantic.Field(
         default=0,
         ge=0,
         description="How many idle resources are kept warm, for leases to come.",
-        json_schema_extra=unit("resources"),
+        json_schema_extra=unit("resources") | EDITABLE,
     )
     idle_timeout: float | None = pydantic.Field(
         default=600.0,
         ge=0,
         description="How long an idle resource is kept. 0 releases it on last use, None keeps it.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     max_uses: int | None = pydantic.Field(
         default=None,
         ge=1,
         description="How many leases a resource serves in its life. None is no limit.",
-        json_schema_extra=unit("leases"),
+        json_schema_extra=unit("leases") | EDITABLE,
     )
     max_age: float | None = pydantic.Field(
         default=None,
         gt=0,
         description="How long after its request a resource takes further leases. None is no limit.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     boot_timeout: float = pydantic.Field(
         default=900.0,
@@ -170,19 +179,19 @@ class CommonFields(Fields):
         default=5.0,
         gt=0,
         description="How often the provider is asked while something is expected to change.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     sweep_interval: float = pydantic.Field(
         default=60.0,
         gt=0,
         description="How often the provider is asked otherwise.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     failure_budget: int = pydantic.Field(
         default=5,
         ge=1,
         description="How many launches may fail in a row, before only one host at a time is tried.",
-        json_schema_extra=unit("launches"),
+        json_schema_extra=unit("launches") | EDITABLE,
     )
     schedule: Entries = pydantic.Field(
         default=(),
@@ -251,6 +260,13 @@ class CommonFields(Fields):
             )
         yield from self._schedule_conflicts()
 
+    def conflicts_of_edits(self) -> Iterator[Conflict]:
+        """Yield what may be wrong between fields after some were edited, without any I/O.
+
+        Override where ``conflicts`` looks at files.
+        """
+        yield from self.conflicts()
+
     def _schedule_conflicts(self) -> Iterator[Conflict]:
         for number, entry in enumerate(self.schedule):
             if entry.min_ready is None and entry.limit is None:
@@ -284,7 +300,7 @@ class PricedFields(CommonFields):
         gt=0,
         description="What all its resources may cost an hour together, in the currency of their "
         "prices. None is no limit.",
-        json_schema_extra=unit("an hour"),
+        json_schema_extra=unit("an hour") | EDITABLE,
     )
     minimum_billing: float = pydantic.Field(
         default=0.0,
@@ -368,6 +384,12 @@ class Definition(Declaration):
     def with_hosts(self, blueprint: Blueprint, hosts: Sequence[ListedHost]) -> Blueprint:
         """Return the blueprint with what its provider lists at the moment, if it lists hosts."""
         return replace(blueprint, hosts=tuple(hosts))
+
+    def with_fields(self, fields: CommonFields) -> Definition:
+        """Return the same blueprint with other fields, which were validated before."""
+        other = copy.copy(self)
+        other._fields, other._in_force = fields, (0.0, 0.0, None)
+        return other
 
     def _entry_in_force(self, now: float) -> Entry | None:
         """Work out cron times only when they have passed: this is asked for in each turn."""

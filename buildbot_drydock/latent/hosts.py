@@ -35,7 +35,7 @@ from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.inventory_file import FileProblem, WatchedFile, checked, read
 from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.links import Link
-from buildbot_drydock.latent.problems import Conflict, Problem, examine, unit
+from buildbot_drydock.latent.problems import EDITABLE, Conflict, Problem, examine, unit
 from buildbot_drydock.latent.schedule import Entry
 from buildbot_drydock.latent.ssh_pool import (
     SSHPoolFields,
@@ -96,31 +96,31 @@ class HostPoolFields(SSHPoolFields):
         default=None,
         ge=1,
         description="How many hosts may be in use at once. None is all.",
-        json_schema_extra=unit("hosts"),
+        json_schema_extra=unit("hosts") | EDITABLE,
     )
     min_ready: int | None = pydantic.Field(  # type: ignore[assignment]
         default=None,
         ge=0,
         description="How many idle hosts are kept ready, for leases to come. None is all.",
-        json_schema_extra=unit("hosts"),
+        json_schema_extra=unit("hosts") | EDITABLE,
     )
     idle_timeout: float | None = pydantic.Field(
         default=None,
         ge=0,
         description="How long an idle host is kept ready beyond those. None keeps it.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     poll_interval: float = pydantic.Field(
         default=1.0,
         gt=0,
         description="How often the keepers are asked while something is expected to change.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
     sweep_interval: float = pydantic.Field(
         default=10.0,
         gt=0,
         description="How often they are asked otherwise, and whether the inventory has changed.",
-        json_schema_extra=unit("seconds"),
+        json_schema_extra=unit("seconds") | EDITABLE,
     )
 
     def scheduled(self, entry: Entry | None) -> tuple[int, int]:
@@ -130,13 +130,16 @@ class HostPoolFields(SSHPoolFields):
         return limit if wanted is None else wanted, limit
 
     def conflicts(self) -> Iterator[Conflict]:
+        yield from self.conflicts_of_edits()
+        yield from self._list_conflicts()
+
+    def conflicts_of_edits(self) -> Iterator[Conflict]:
         min_ready, limit = self.scheduled(None)
         settled = self.model_copy(update={"min_ready": min_ready, "limit": limit})
         yield from super(HostPoolFields, settled).conflicts()
         for field, message in _NOT_FOR_HOSTS.items():
             if field in self.model_fields_set:
                 yield Conflict((field,), message, _NOT_FOR_HOSTS_REMEDIES[field])
-        yield from self._list_conflicts()
 
     def _list_conflicts(self) -> Iterator[Conflict]:
         if not self.hosts and self.inventory is None:

@@ -12,7 +12,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import pydantic
 from pydantic_core import ErrorDetails
@@ -61,6 +61,11 @@ class Fields(pydantic.BaseModel):
 
 
 FieldsT = TypeVar("FieldsT", bound=Fields)
+
+
+# In ``json_schema_extra``: the field may be changed while the master runs (see ``overrides``). Not for
+# what is baked into hosts, what a provider is made with, and credentials.
+EDITABLE: Final[dict[str, Any]] = {"editable": True}
 
 
 def unit(text: str) -> dict[str, Any]:

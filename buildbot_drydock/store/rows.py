@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -27,6 +27,7 @@ from buildbot_drydock.model import (
     Lease,
     LeaseStatus,
     Mode,
+    Override,
     Power,
     Resource,
     ResourceStatus,
@@ -147,6 +148,7 @@ def blueprint_values(row: BlueprintState) -> Values:
         "retry_at": row.retry_at,
         "last_error": row.last_error,
         "misconfigured": int(row.misconfigured),
+        "overrides": dump_object({name: asdict(each) for name, each in row.overrides.items()}),
     }
 
 
@@ -233,6 +235,14 @@ def _shared_object(text: str) -> dict[str, Any]:
 def _object(text: str) -> Mapping[str, Any]:
     """Return what *text* says; equal texts share it, as many rows have the same labels."""
     return _shared_object(text)
+
+
+def _overrides(text: str | None) -> dict[str, Override]:
+    found = {} if text is None else _json(text, dict)
+    try:
+        return {str(name): Override(**each) for name, each in found.items()}
+    except TypeError as error:
+        raise _Unreadable(f"{_shortened(text)} is not what was edited ({error})") from None
 
 
 def _texts(text: str) -> tuple[str, ...]:
@@ -335,7 +345,12 @@ def lease_reader() -> Reader[Lease]:
 
 
 def blueprint_reader() -> Reader[BlueprintState]:
-    return Reader(schema.blueprints, BlueprintState, {"mode": _status(Mode), "misconfigured": bool})
+    special: dict[str, Callable[[Any], Any]] = {
+        "mode": _status(Mode),
+        "misconfigured": bool,
+        "overrides": _overrides,
+    }
+    return Reader(schema.blueprints, BlueprintState, special)
 
 
 def host_reader() -> Reader[HostState]:

@@ -58,6 +58,7 @@ blueprints = sa.Table(
     sa.Column("retry_at", sa.Double),
     sa.Column("last_error", _text(), nullable=False),
     sa.Column("misconfigured", sa.SmallInteger, nullable=False),
+    sa.Column("overrides", _text()),  # JSON object, by field; null in older rows
     **_OPTIONS,
 )
 

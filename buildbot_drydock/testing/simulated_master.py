@@ -93,7 +93,7 @@ class SimulatedMaster:
             self.store,
             calls,
             executor,
-            lambda now: blueprints(),
+            lambda now, states: blueprints(),
             clock=clock,
             master=self.number,
             observed=self.leases.observed,

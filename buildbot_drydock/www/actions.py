@@ -16,10 +16,11 @@ from buildbot.www.rest import JSONRPC_CODES, BadJsonRpc2
 
 from buildbot_drydock.errors import DrydockError
 from buildbot_drydock.latent.definition import LabelKey, LabelValue
+from buildbot_drydock.latent.overrides import editable_values, problems_of_edit
 from buildbot_drydock.latent.problems import Fields, examine, unit
-from buildbot_drydock.model import Mode
+from buildbot_drydock.model import Mode, Override
 from buildbot_drydock.queries import MOST_INTEGER, is_plain
-from buildbot_drydock.www import overview
+from buildbot_drydock.www import ledger, overview
 
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
@@ -65,6 +66,19 @@ class HostArguments(ModeArguments):
 class ReclaimArguments(Reason):
     break_leases: bool = pydantic.Field(
         default=False, description="Reclaim it even if it is leased, and break its leases."
+    )
+
+
+class EditArguments(Reason):
+    values: Annotated[dict[Name, Any], pydantic.Field(max_length=100)] = pydantic.Field(
+        default_factory=dict,
+        description="The fields to change, with their new values.",
+        json_schema_extra={"values": "an object of fields and their values"},
+    )
+    reset: Annotated[list[Name], pydantic.Field(max_length=100)] = pydantic.Field(
+        default_factory=list,
+        description="The fields that are to be as configured again.",
+        json_schema_extra={"values": "a list of names of fields"},
     )
 
 
@@ -244,6 +258,50 @@ async def _host(service: DrydockService, path: Mapping[str, Any]) -> str:
     return name
 
 
+async def _edit(
+    service: DrydockService, path: Mapping[str, Any], actor: str, asked: EditArguments
+) -> str:
+    name = str(path["blueprint"])
+    definition = service.definitions().get(name)
+    if definition is None:
+        missing(f"there is no blueprint {name!r} in this master's configuration")
+    both = sorted(asked.values.keys() & set(asked.reset))
+    if both:
+        raise ValueError(f"reset: {both[0]} is in values, too; leave it out of one of them")
+
+    def look(overrides: Mapping[str, Override]) -> Mapping[str, Any]:
+        return editable_values(service.edited(definition, overrides).definition.fields)
+
+    def check(staying: Mapping[str, Override]) -> None:
+        problems = problems_of_edit(definition, staying, asked.values)
+        if problems:
+            raise ValueError("; ".join(problem.sentence() for problem in problems))
+
+    await service.maintenance.edit(
+        name, asked.values, asked.reset, look=look, check=check, actor=actor, reason=asked.reason
+    )
+    return name
+
+
+async def _destroy(
+    service: DrydockService, path: Mapping[str, Any], actor: str, asked: Reason
+) -> str:
+    ledgerid = str(path["ledgerid"])
+    found = await ledger.find(service, ledgerid)
+    if found is None:
+        missing(f"the ledger has no entry {ledgerid!r}")
+    entry, _ = found
+    if entry.host is None:
+        raise ValueError(
+            "destroy: the provider lists no such host, so there is nothing to destroy; "
+            f"reclaim resource {entry.resource.id if entry.resource else ''} to give the row up"
+        )
+    await service.strays.destroy(
+        entry.blueprint, entry.token, entry.identity, actor=actor, reason=asked.reason
+    )
+    return ledgerid
+
+
 def number_in(path: Mapping[str, Any], name: str) -> int:
     """Return the id that a path leads to; nothing is found at one that no row can have."""
     number = int(path[name])
@@ -263,7 +321,9 @@ ON_BLUEPRINT: Final = {
     "drain": Action(ModeArguments, _mode(Mode.DRAINING)),
     "disable": Action(ModeArguments, _mode(Mode.DISABLED)),
     "resume": Action(Reason, _mode(Mode.ENABLED)),
+    "edit": Action(EditArguments, _edit),
 }
+ON_LEDGER: Final = {"destroy": Action(Reason, _destroy)}
 ON_HOST: Final = {
     "disable": Action(HostArguments, _disable_host),
     "enable": Action(Reason, _enable_host),

@@ -12,6 +12,7 @@ from buildbot_drydock.people import person_of
 from buildbot_drydock.queries import MOST_INTEGER
 from buildbot_drydock.store.authorization_listing import AUTHORIZATIONS
 from buildbot_drydock.store.listings import LEASES, RESOURCES, Listing
+from buildbot_drydock.www import ledger
 from buildbot_drydock.www.authorizations import DrydockAuthorizationsEndpoint
 from buildbot_drydock.www.endpoints import DrydockEndpoint
 
@@ -113,6 +114,8 @@ class DrydockEndpointMatcher(EndpointMatcherBase):
     ) -> list[str | None]:
         if "blueprint" in path:
             return [path["blueprint"]]
+        if "ledgerid" in path:
+            return [ledger.blueprint_of(path["ledgerid"])]
         if subject is not None:
             return [subject["blueprint"]]
         if "host" in path:

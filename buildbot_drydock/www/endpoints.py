@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.queries import MOST_INTEGER, Condition, Kind, Page, QueryProblem, select
 from buildbot_drydock.store.listings import EVENTS, LEASES, RESOURCES, Listing
-from buildbot_drydock.www import actions, entities, overview
+from buildbot_drydock.www import actions, entities, ledger, overview
 from buildbot_drydock.www.actions import Action
 from buildbot_drydock.www.asking import fields_to_read, query_of
 
@@ -353,3 +353,38 @@ class DrydockHost(base.ResourceType):
     endpoints = [DrydockHostsEndpoint, DrydockHostEndpoint]
     eventPathPatterns = ["/drydock_hosts/:hostid"]
     entityType = entities.HOST
+
+
+# --- the ledger ------------------------------------------------------------------------------
+
+
+class DrydockLedgerEndpoint(DrydockEndpoint):
+    """It is compared, filtered and cut in one piece of work, as there may be many hosts."""
+
+    kind = base.EndpointKind.COLLECTION
+    pathPatterns = ["/drydock_ledger", "/drydock_blueprints/i:blueprint/drydock_ledger"]
+    rootLinkName = "drydock_ledger"
+
+    async def read(self, asked: ResultSpec, path: dict[str, Any]) -> base.ListResult:
+        query, _ = query_of(asked, entities.LEDGER.kinds)
+        try:
+            page = await ledger.page(self.service, query, path.get("blueprint"))
+        except QueryProblem as problem:
+            raise InvalidQueryParameter(str(problem)) from None
+        return base.ListResult(page.rows, offset=query.offset, total=page.total, limit=query.limit)
+
+
+class DrydockLedgerEntryEndpoint(_One):
+    pathPatterns = ["/drydock_ledger/s:ledgerid"]
+    actions = actions.ON_LEDGER
+
+    async def shown(self, service: DrydockService, changed: Any) -> Any:
+        found = await ledger.find(service, changed)
+        return None if found is None else found[1]
+
+
+class DrydockLedger(base.ResourceType):
+    name = "drydock_ledger_entry"
+    plural = "drydock_ledger"
+    endpoints = [DrydockLedgerEndpoint, DrydockLedgerEntryEndpoint]
+    entityType = entities.LEDGER

@@ -10,6 +10,7 @@ from buildbot.data import types
 
 from buildbot_drydock.queries import Kind
 from buildbot_drydock.store.listings import EVENTS, LEASES, RESOURCES
+from buildbot_drydock.www import ledger
 
 
 class Number(types.Instance):
@@ -100,6 +101,8 @@ BLUEPRINT_KINDS: Final = {
     "hourly_cost": Kind.NUMBER,
     "max_hourly_cost": Kind.NUMBER,
     "configuration": Kind.OBJECT,
+    "overrides": Kind.OBJECT,
+    "effective": Kind.OBJECT,
     "schema": Kind.OBJECT,
 }
 HOST_KINDS: Final = {
@@ -125,7 +128,10 @@ HOST_KINDS: Final = {
 BLUEPRINT: Final = entity(
     "drydock_blueprint",
     BLUEPRINT_KINDS,
-    known=("name", "state", "mode", "labels", "choices", "resources", "configuration"),
+    known=(
+        *("name", "state", "mode", "labels", "choices", "resources", "configuration"),
+        *("overrides", "effective"),
+    ),
     lists={},
 )
 HOST: Final = entity(
@@ -133,6 +139,12 @@ HOST: Final = entity(
     HOST_KINDS,
     known=("name", "hostid", "mode", "labels"),
     lists={"blueprints": _TEXTS},
+)
+LEDGER: Final = entity(
+    "drydock_ledger",
+    ledger.KINDS,
+    known=("ledgerid", "blueprint", "verdict", "why", "token", "identity", "listed"),
+    lists={"actions": _TEXTS},
 )
 RESOURCE: Final = entity(
     "drydock_resource",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from buildbot_drydock.model import Override
+from buildbot_drydock.store.usage import Usage
 from buildbot_drydock.www.discretion import public_lease
 from buildbot_drydock.www.rows import (
     blueprint_rows,
@@ -40,19 +42,27 @@ def events(rows: Sequence[dict[str, Any]]) -> Shown:
 
 
 async def blueprints(service: DrydockService) -> Shown:
-    now = service.now()
+    now, usage = service.now(), await service.usage()
+    definitions = {
+        name: (definition, service.edited(definition, _overrides(usage, name)))
+        for name, definition in service.definitions().items()
+    }
     return blueprint_rows(
-        service.blueprints(now),
-        service.definitions(),
-        await service.usage(),
+        service.blueprints(now, usage.states),
+        definitions,
+        usage,
         service.controller.plan.reasons,
         now,
     )
 
 
+def _overrides(usage: Usage, name: str) -> Mapping[str, Override]:
+    return usage.states[name].overrides if name in usage.states else {}
+
+
 async def hosts(service: DrydockService) -> Shown:
-    now = service.now()
-    return host_rows(service.blueprints(now), await service.usage(), now)
+    now, usage = service.now(), await service.usage()
+    return host_rows(service.blueprints(now, usage.states), usage, now)
 
 
 def named(rows: Shown, name: str) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from buildbot_drydock.www.endpoints import (
     DrydockEvent,
     DrydockHost,
     DrydockLease,
+    DrydockLedger,
     DrydockResource,
 )
 from buildbot_drydock.www.spending import SPENDING_TYPES
@@ -23,6 +24,7 @@ RESOURCE_TYPES: Final = (
     DrydockLease,
     DrydockEvent,
     DrydockHost,
+    DrydockLedger,
     DrydockAuthorization,
     *SPENDING_TYPES,
 )

@@ -11,6 +11,7 @@ from typing import Any, Final
 from buildbot_drydock import events
 from buildbot_drydock.costs import resource_cost
 from buildbot_drydock.latent.definition import Definition
+from buildbot_drydock.latent.overrides import Edited, editable_values
 from buildbot_drydock.model import (
     Blueprint,
     BlueprintState,
@@ -97,7 +98,7 @@ def event_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def blueprint_rows(
     blueprints: Iterable[Blueprint],
-    definitions: Mapping[str, Definition],
+    definitions: Mapping[str, tuple[Definition, Edited]],
     usage: Usage,
     reasons: Mapping[int, Sequence[Reason]],
     now: float,
@@ -132,7 +133,7 @@ def _waiting(reasons: Mapping[int, Sequence[Reason]]) -> Counter[str]:
 def _blueprint_row(
     name: str,
     blueprint: Blueprint | None,
-    definition: Definition | None,
+    definition: tuple[Definition, Edited] | None,
     state: BlueprintState,
     usage: BlueprintUsage,
     waiting: int,
@@ -171,8 +172,31 @@ def _blueprint_row(
         "max_hourly_cost": None if blueprint is None else blueprint.max_hourly_cost,
     }
     shown: dict[str, Any] = discreet(row)
-    shown["configuration"] = {} if definition is None else configuration(definition.fields)
-    shown["schema"] = None if definition is None else _schema(definition.fields_class)
+    shown["configuration"] = shown["effective"] = shown["overrides"] = {}
+    shown["schema"] = None
+    if definition is not None:
+        configured, edited = definition
+        shown["configuration"] = configuration(configured.fields)
+        shown["effective"] = discreet(editable_values(edited.definition.fields))
+        shown["overrides"] = _overrides(state, edited)
+        shown["schema"] = _schema(configured.fields_class)
+    return shown
+
+
+def _overrides(state: BlueprintState, edited: Edited) -> dict[str, Any]:
+    """Return what was edited, by whom, and why it is ignored if it cannot be in force."""
+    shown: dict[str, Any] = discreet(
+        {
+            field: {
+                "value": override.value,
+                "author": override.author,
+                "reason": override.reason,
+                "at": override.at,
+                "ignored": edited.ignored.get(field, ""),
+            }
+            for field, override in state.overrides.items()
+        }
+    )
     return shown
 
 

@@ -87,7 +87,7 @@ class CoreTestCase(TestCase):
             self.store,
             self.calls,
             self.executor,
-            lambda now: self.blueprints,
+            lambda now, states: self.blueprints,
             clock=self.clock,
             master=1,
             observed=self.leases.observed,

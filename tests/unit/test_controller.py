@@ -88,7 +88,7 @@ class TestTurns(CoreTestCase):
             self.store,
             self.calls,
             self.executor,
-            lambda now: self.blueprints,
+            lambda now, states: self.blueprints,
             clock=self.clock,
             planner=planner,
         )
