@@ -128,6 +128,11 @@ def table(described: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     yield ""
 
 
+def meaning(described: Mapping[str, Any]) -> str:
+    text = " ".join(described.get("description", "").split()).replace("|", "\\|")
+    return f"{text} Can be edited while the master runs." if described.get("editable") else text
+
+
 def rows(fields: type[Fields]) -> dict[str, tuple[str, ...]]:
     """Return, for each field, its values, its default and its meaning."""
     schema = fields.model_json_schema()
@@ -135,7 +140,7 @@ def rows(fields: type[Fields]) -> dict[str, tuple[str, ...]]:
         field: (
             values(described),
             default(fields, field),
-            " ".join(described.get("description", "").split()).replace("|", "\\|"),
+            meaning(described),
         )
         for field, described in schema["properties"].items()
     }

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import pydantic
 
@@ -43,6 +43,9 @@ __all__ = [
     "Problem",
     "Surroundings",
 ]
+
+MOST_RESOURCES: Final = 100_000  # of one blueprint; more is a mistake
+MOST_TIMES: Final = 100_000
 
 _LABEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:-]{0,62}")
 
@@ -104,6 +107,7 @@ class CommonFields(Fields):
     limit: int = pydantic.Field(
         default=1,
         ge=1,
+        le=MOST_RESOURCES,
         description="How many resources may live at once.",
         json_schema_extra=unit("resources") | EDITABLE,
     )
@@ -142,6 +146,7 @@ class CommonFields(Fields):
     min_ready: int = pydantic.Field(
         default=0,
         ge=0,
+        le=MOST_RESOURCES,
         description="How many idle resources are kept warm, for leases to come.",
         json_schema_extra=unit("resources") | EDITABLE,
     )
@@ -154,6 +159,7 @@ class CommonFields(Fields):
     max_uses: int | None = pydantic.Field(
         default=None,
         ge=1,
+        le=MOST_TIMES,
         description="How many leases a resource serves in its life. None is no limit.",
         json_schema_extra=unit("leases") | EDITABLE,
     )
@@ -179,17 +185,18 @@ class CommonFields(Fields):
         default=5.0,
         gt=0,
         description="How often the provider is asked while something is expected to change.",
-        json_schema_extra=unit("seconds") | EDITABLE,
+        json_schema_extra=unit("seconds"),
     )
     sweep_interval: float = pydantic.Field(
         default=60.0,
         gt=0,
         description="How often the provider is asked otherwise.",
-        json_schema_extra=unit("seconds") | EDITABLE,
+        json_schema_extra=unit("seconds"),
     )
     failure_budget: int = pydantic.Field(
         default=5,
         ge=1,
+        le=MOST_TIMES,
         description="How many launches may fail in a row, before only one host at a time is tried.",
         json_schema_extra=unit("launches") | EDITABLE,
     )

@@ -95,12 +95,14 @@ class HostPoolFields(SSHPoolFields):
     limit: int | None = pydantic.Field(  # type: ignore[assignment]
         default=None,
         ge=1,
+        le=MOST_HOSTS,
         description="How many hosts may be in use at once. None is all.",
         json_schema_extra=unit("hosts") | EDITABLE,
     )
     min_ready: int | None = pydantic.Field(  # type: ignore[assignment]
         default=None,
         ge=0,
+        le=MOST_HOSTS,
         description="How many idle hosts are kept ready, for leases to come. None is all.",
         json_schema_extra=unit("hosts") | EDITABLE,
     )
@@ -114,13 +116,13 @@ class HostPoolFields(SSHPoolFields):
         default=1.0,
         gt=0,
         description="How often the keepers are asked while something is expected to change.",
-        json_schema_extra=unit("seconds") | EDITABLE,
+        json_schema_extra=unit("seconds"),
     )
     sweep_interval: float = pydantic.Field(
         default=10.0,
         gt=0,
         description="How often they are asked otherwise, and whether the inventory has changed.",
-        json_schema_extra=unit("seconds") | EDITABLE,
+        json_schema_extra=unit("seconds"),
     )
 
     def scheduled(self, entry: Entry | None) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from buildbot_drydock.model import (
     LeaseRequest,
     LeaseStatus,
     Mode,
+    Override,
     Observed,
     Resource,
     ResourceRequest,
@@ -718,6 +719,11 @@ class StoreContract(AccessContract, ChargingContract, PowerContract):
             retry_at=NOON + 8.000001,
             last_error="no capacity",
             misconfigured=True,
+            overrides={
+                "limit": Override(value=6, author="álice", reason="a\0 rush 🔥", at=NOON + 0.25),
+                "idle_timeout": Override(value=None),
+                "placement": Override(value="spread", at=NOON),
+            },
         )
         first = await self.store.change_blueprint(seen, wanted, self.paused("linux"))
         self.assertEqual(first, replace(wanted, version=1))

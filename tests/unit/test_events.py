@@ -123,6 +123,16 @@ SENTENCES: list[tuple[Event, str]] = [
         "ana made the blueprint enabled.",
     ),
     (
+        events.BlueprintEdited(
+            actor="ana",
+            before={"idle_timeout": 60.0, "limit": 6},
+            after={"idle_timeout": None, "limit": 4},
+            reset=["limit"],
+            reason="a busy week",
+        ),
+        "ana changed idle_timeout from 60.0 to None, limit from 6 to 4 as configured: a busy week.",
+    ),
+    (
         events.StrayDestroyed(token="t-1", identity="i-1", reason="it is a twin"),
         "The host t-1 (i-1) is being destroyed: it is a twin.",
     ),
