@@ -86,6 +86,7 @@ class DrydockService(BuildbotService):
         self._machine_name = ""
         self._uniform = secrets.SystemRandom().random
         self._catalogue = Catalogue(lambda: self._surroundings)
+        self._providers = self._catalogue.providers
         self.blueprints = self._catalogue.blueprints
         self.edited = self._catalogue.edited
         self.crew = Crew(
@@ -202,7 +203,7 @@ class DrydockService(BuildbotService):
         self._holds = Holds(clock, self.metrics.holds.observe)
         self._calls = ProviderCalls(
             self.store,
-            self._catalogue.providers,
+            self._providers,
             CallLog(self._uniform),
             launches,
             clock=clock,
@@ -373,7 +374,7 @@ class DrydockService(BuildbotService):
 
     def connect(self, resource: Resource) -> Host:
         """Return the way to a host. Raises ``HostUnreachable`` if its blueprint is not known."""
-        provider = self._catalogue.providers.get(resource.blueprint)
+        provider = self._providers.get(resource.blueprint)
         if provider is None:
             raise HostUnreachable(
                 f"resource {resource.id} is of blueprint {resource.blueprint!r}, which is not "

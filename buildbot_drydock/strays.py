@@ -6,6 +6,7 @@ The sweep destroys them by itself. People come here when it has to put that off,
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NoReturn
 
 from buildbot_drydock.controller import Configured
 from buildbot_drydock.interfaces import Clock, Store
@@ -69,6 +70,18 @@ class Strays:
         which = "" if found.verdict is Verdict.ORPHAN else found.identity
         self._calls.destroy_stray(blueprint, token, which, why, actor=actor)
         return found
+
+    async def adopt(self, blueprint: str, token: str, identity: str) -> NoReturn:
+        """Refuse to make a host a resource's again, with the reason. See decision 0019."""
+        found = await self._find(blueprint, token, identity)
+        row = None if found is None else found.resource
+        if row is not None and found is not None and found.verdict is not Verdict.TWIN:
+            raise ValueError(f"adopt: resource {row.id} accounts for this host already")
+        raise ValueError(
+            "adopt: a host that no resource accounts for is told to go as soon as a master lists "
+            "it, and may be going already; what it was built as is not known to the provider "
+            "either. Remedy: destroy it, and let a lease have another one built"
+        )
 
     async def _find(self, blueprint: str, token: str, identity: str) -> Entry | None:
         world = await self.world()

@@ -98,6 +98,8 @@ class Fuzz:
         for _ in range(ROUND):
             self.send(self.admin, self.requests.any())
         self.send(self.admin, self.call("drydock_blueprints/linux", "resume", {}))
+        reset = {"reset": ["limit", "idle_timeout", "max_uses", "max_age", "failure_budget"]}
+        self.send(self.admin, self.call("drydock_blueprints/linux", "edit", reset))
         self.send(self.admin, self.call("drydock_leases", "request", {"seconds": 3000}))
         before = self.settled()
         for visitor in (self.anyone, self.other, self.owner):

@@ -17,14 +17,15 @@ ACTIONS = {
     "drydock_leases": ("request",),
     "drydock_leases/": ("release", "renew"),
     "drydock_resources/": ("reclaim",),
-    "drydock_blueprints/": ("pause", "resume", "drain", "disable"),
+    "drydock_blueprints/": ("pause", "resume", "drain", "disable", "edit"),
+    "drydock_ledger/": ("destroy", "adopt"),
     "drydock_hosts/": ("disable", "enable"),
     "drydock_authorizations": ("approve", "decline"),
     "drydock_authorizations/": ("approve", "decline"),
 }
 ALL_ACTIONS = (
     *(name for names in ACTIONS.values() for name in names),
-    *("edit", "approve", "decline", "", "get", "GET", "force", "__class__", "\ud800", "Release"),
+    *("approve", "decline", "", "get", "GET", "force", "__class__", "\ud800", "Release"),
 )
 ARGUMENTS = (
     *("reason", "until", "at_once", "break_leases", "seconds", "type", "requires", "blueprints"),
@@ -36,12 +37,15 @@ ARGUMENTS = (
         "owner",
         "actor",
         "status",
+        "values",
+        "reset",
         "",
         "__init__",
         "self",
         "nonce",
     ),
 )
+FIELDS = ("limit", "idle_timeout", "max_uses", "max_age", "max_hourly_cost", "failure_budget")
 TEXTS = (
     *("", "linux", "gpu", "host", "pending", "active", "x" * 300, "x" * 2000, "\0", "a\0b"),
     *("\ud800", "ü", "🚢", "%", "_", "'", '"', "\\", "' OR 1=1 --", "../..", "{leaseid}", "%s"),
@@ -187,6 +191,10 @@ class Requests:
                     {"blueprint": "gpu", "subject": "person/other", "reason": "a test"},
                     {"blueprint": "gpu", "subject": "builder/tests"},
                     {"blueprint": "linux", "subject": "person/other"},
+                    {"values": {"limit": 5, "max_uses": None}},
+                    {"values": {"idle_timeout": 10**400, "labels": {}, "\ud800": 1}},
+                    {"values": {self.random.choice(FIELDS): self.random.choice(NUMBERS)}},
+                    {"reset": ["limit", "max_uses"]},
                 )
             )
         names = self.random.sample(ARGUMENTS, self.random.randrange(4))

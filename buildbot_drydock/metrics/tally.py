@@ -115,6 +115,7 @@ NOT_COUNTED: Final[Mapping[str, str]] = {
     events.AuthorizationDecided.kind: "an administrator's action; what it changes is counted",
     events.LaunchesRecovered.kind: "the end of failures, each of which was counted",
     events.ModeChanged.kind: "a person's action",
+    events.BlueprintEdited.kind: "a person's action",
     events.HostModeChanged.kind: "a person's action",
     events.HostReturned.kind: "the end of a loss, which was counted",
     events.HostWarned.kind: "the host is used all the same",

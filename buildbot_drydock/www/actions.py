@@ -302,6 +302,16 @@ async def _destroy(
     return ledgerid
 
 
+async def _adopt(
+    service: DrydockService, path: Mapping[str, Any], actor: str, asked: Reason
+) -> str:
+    ledgerid = str(path["ledgerid"])
+    found = await ledger.find(service, ledgerid)
+    if found is None:
+        missing(f"the ledger has no entry {ledgerid!r}")
+    await service.strays.adopt(found[0].blueprint, found[0].token, found[0].identity)
+
+
 def number_in(path: Mapping[str, Any], name: str) -> int:
     """Return the id that a path leads to; nothing is found at one that no row can have."""
     number = int(path[name])
@@ -323,7 +333,10 @@ ON_BLUEPRINT: Final = {
     "resume": Action(Reason, _mode(Mode.ENABLED)),
     "edit": Action(EditArguments, _edit),
 }
-ON_LEDGER: Final = {"destroy": Action(Reason, _destroy)}
+ON_LEDGER: Final = {
+    "destroy": Action(Reason, _destroy),
+    "adopt": Action(Reason, _adopt),
+}
 ON_HOST: Final = {
     "disable": Action(HostArguments, _disable_host),
     "enable": Action(Reason, _enable_host),

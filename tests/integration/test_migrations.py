@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_drydock import events
 from buildbot_drydock.errors import DatabaseTooNew
-from buildbot_drydock.model import LeaseRequest, ResourceRequest
+from buildbot_drydock.model import BlueprintState, LeaseRequest, ResourceRequest
 from buildbot_drydock.store import migrations
 from buildbot_drydock.store.schema import metadata
 from buildbot_drydock.store.sql import SqlStore
@@ -128,11 +128,14 @@ class Migrations(TestCase):
         resource = await store.add_resource(request, requested)
         record = events.LeaseRequested(owner="w", requires={})
         lease = await store.request_lease(LeaseRequest(owner="w", nonce="n"), record)
+        unborn = BlueprintState(name="linux")
+        state = await store.change_blueprint(unborn, unborn, requested)
 
         def downgrade(connection: Connection) -> None:
             for column in ("ends_at", "end_reason", "hourly_price", "priced_at"):
                 connection.exec_driver_sql(f"ALTER TABLE drydock_resources DROP COLUMN {column}")
             connection.exec_driver_sql("ALTER TABLE drydock_leases DROP COLUMN held_since")
+            connection.exec_driver_sql("ALTER TABLE drydock_blueprints DROP COLUMN overrides")
             connection.exec_driver_sql(
                 f"UPDATE {migrations.VERSION_TABLE} SET version_num = '0002'"
             )
@@ -142,6 +145,7 @@ class Migrations(TestCase):
         self.assertEqual(await self.differences(), [])
         rows = await SqlStore(self.pool, Clock()).rows()
         self.assertEqual((rows.resources, rows.leases), ((resource,), (lease,)))
+        self.assertEqual(rows.blueprints, {"linux": state})
 
     async def test_every_table_can_be_rolled_back(self) -> None:
         """Buildbot asks MySQL for tables that cannot."""

@@ -295,7 +295,7 @@ class ListedHostsTests(Case):
 
     async def test_what_a_provider_reports_is_stored_with_its_blueprint(self) -> None:
         await self.start()
-        surroundings = self.service._definitions["linux"].surroundings  # type: ignore[attr-defined]
+        surroundings = self.service.definitions()["linux"].surroundings  # type: ignore[attr-defined]
         reported = HostReturned(host="a", seconds=3.0)
         surroundings.report("linux", reported)
         await self.settle()
@@ -307,7 +307,7 @@ class ListedHostsTests(Case):
         names = []
         for _ in range(2):
             await self.start()
-            surroundings = self.service._definitions["linux"].surroundings  # type: ignore[attr-defined]
+            surroundings = self.service.definitions()["linux"].surroundings  # type: ignore[attr-defined]
             names.append(surroundings.installation)
             secret = self.service._secret
             await self.stop()

@@ -36,6 +36,7 @@ PATHS = st.sampled_from(
         *("drydock_costs", "drydock_costs/1", "drydock_spending", "builders/1/drydock_spending"),
         *("builds/1/drydock_costs", "drydock_leases/1/drydock_costs"),
         *("drydock_authorizations", "drydock_authorizations/1"),
+        *("drydock_ledger", "drydock_ledger/linux-0123456789abcdef"),
     ]
 )
 

@@ -29,7 +29,7 @@ class LedgerTests(WebTestCase):
 
     @property
     def cloud(self) -> SyntheticCloud:
-        cloud: SyntheticCloud = self.service._catalogue.providers["linux"]._cloud  # type: ignore[attr-defined]
+        cloud: SyntheticCloud = self.service._providers["linux"]._cloud  # type: ignore[attr-defined]
         return cloud
 
     def keep_strays(self) -> None:
@@ -91,6 +91,9 @@ class LedgerTests(WebTestCase):
         code, _ = await bob.act(path, "destroy")
         self.assertEqual(code, 403)
         self.assertEqual(self.cloud.living(), 1)
+        code, answer = await ana.act(path, "adopt")
+        self.assertEqual(code, 400)
+        self.assertIn("is told to go as soon as a master lists it", answer)
         code, answer = await ana.act(path, "destroy", reason="forgotten")
         self.assertEqual(code, 200, answer)
         await self.entries(0)

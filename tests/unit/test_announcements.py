@@ -73,7 +73,7 @@ class FakeService:
     def is_own(self, master: int | None) -> bool:
         return master in (None, 1)
 
-    def blueprints(self, now: float) -> list[Any]:
+    def blueprints(self, now: float, states: Any = None) -> list[Any]:
         return [blueprint()]
 
     def definitions(self) -> dict[str, Any]:
