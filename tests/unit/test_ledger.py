@@ -1,0 +1,119 @@
+"""What providers say exists beside what the rows say."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock.ledger import Entry, Verdict, entries
+from buildbot_drydock.model import Call, CallKey, Health, Inventory, ResourceStatus, World
+from buildbot_drydock.planner import plan
+from buildbot_drydock.planner.survey import Survey
+from buildbot_drydock.testing.builders import NOW, blueprint, observed, resource
+from tests.unit.core import CoreTestCase
+
+
+def ledger(world: World) -> list[Entry]:
+    return list(entries(Survey(world)))
+
+
+def a_world(*, hosts=(), resources=(), error="", **calls):  # type: ignore[no-untyped-def]
+    by_token: dict[str, tuple[object, ...]] = {}
+    for host in hosts:
+        by_token[host.token] = (*by_token.get(host.token, ()), host)
+    return World(
+        now=NOW,
+        blueprints=(blueprint("linux"),),
+        resources=tuple(resources),
+        inventories={"linux": Inventory(asked_at=NOW - 1, hosts=by_token, error=error)},  # type: ignore[arg-type]
+        calls={CallKey(verb.replace("_", "-"), "linux", "t"): call for verb, call in calls.items()},
+    )
+
+
+class LedgerTests(SynchronousTestCase):
+    def the_one(self, world: World) -> Entry:
+        (found,) = ledger(world)
+        return found
+
+    def test_an_orphan_tells_its_fate(self) -> None:
+        host = observed("t", created_at=NOW - 3600, hourly_price=0.5)
+        for call, words in (
+            (Call(), "destroyed in the next turn"),
+            (Call(running=True), "is being destroyed"),
+            (Call(succeeded_at=NOW - 12), "told to go 12 s ago, and is told again in 48 s"),
+            (Call(failures=3, retry_at=NOW + 240, error="no"), "failed 3 times, and is tried again in 4 min: no"),
+        ):  # fmt: skip
+            found = self.the_one(a_world(hosts=[host], destroy_stray=call))
+            self.assertEqual((found.verdict, found.is_nobodys), (Verdict.ORPHAN, True))
+            self.assertIn(words, found.why)
+            self.assertEqual((found.age(NOW), found.cost(NOW)), (3600, 0.5))
+
+    def test_an_orphan_of_a_provider_that_does_not_answer_stays(self) -> None:
+        found = self.the_one(a_world(hosts=[observed("t")], error="throttled"))
+        self.assertIn("until its provider lists its hosts again", found.why)
+        self.assertIn("throttled", found.why)
+
+    def test_rows_and_hosts_belong_together_by_token_and_identity(self) -> None:
+        row = resource(1, token="t", identity="i-1", status=ResourceStatus.ACTIVE, since=NOW - 99)
+        own, twin = ledger(
+            a_world(hosts=[observed("t", identity="i-2"), observed("t", identity="i-1")], resources=[row])
+        )  # fmt: skip
+        self.assertEqual((own.verdict, own.identity), (Verdict.MATCHED, "i-1"))
+        self.assertEqual((twin.verdict, twin.identity), (Verdict.TWIN, "i-2"))
+        self.assertEqual((own.is_nobodys, twin.is_nobodys), (False, True))
+
+    def test_a_twin_is_nobodys_only_if_the_sweep_would_destroy_it(self) -> None:
+        """The ledger and the planner agree, whatever status the row has."""
+        hosts = [observed("t", identity="i-1"), observed("t", identity="i-2")]
+        for status in (ResourceStatus.PENDING, ResourceStatus.ACTIVE, ResourceStatus.BROKEN):
+            for identity in ("", "i-1"):
+                row = resource(1, token="t", identity=identity, status=status, since=NOW - 99)
+                world = a_world(hosts=hosts, resources=[row])
+                free = {e.identity for e in ledger(world) if e.is_nobodys}
+                swept = {getattr(a, "identity", None) for a in plan(world).actions} - {None}
+                self.assertLessEqual(free, swept, (status, identity))
+
+    def test_a_row_without_a_host(self) -> None:
+        for status, since, error, verdict in (
+            (ResourceStatus.PENDING, NOW - 1, "", Verdict.STARTING),
+            (ResourceStatus.PENDING, NOW - 9999, "", Verdict.LATE),
+            (ResourceStatus.ACTIVE, NOW - 99, "", Verdict.MISSING),
+            (ResourceStatus.ACTIVE, NOW - 1, "", Verdict.UNKNOWN),
+            (ResourceStatus.ACTIVE, NOW - 99, "throttled", Verdict.UNKNOWN),
+            (ResourceStatus.RELEASED, NOW - 1, "", Verdict.ENDING),
+        ):
+            row = resource(1, token="t", status=status, since=since)
+            found = self.the_one(a_world(resources=[row], error=error))
+            self.assertEqual((status, found.verdict), (status, verdict), found.why)
+            self.assertFalse(found.is_nobodys)
+
+    def test_a_host_that_starts_or_fails(self) -> None:
+        row = resource(1, token="t", status=ResourceStatus.PENDING, since=NOW - 1)
+        starting = observed("t", health=Health.STARTING)
+        self.assertIs(self.the_one(a_world(hosts=[starting], resources=[row])).verdict, Verdict.STARTING)  # fmt: skip
+        failing = observed("t", health=Health.FAILING, reason="no disk")
+        self.assertIn("no disk", self.the_one(a_world(hosts=[failing], resources=[row])).why)
+
+    def test_a_row_of_another_masters_blueprint(self) -> None:
+        row = resource(1, blueprint="other", token="t")
+        found = self.the_one(a_world(resources=[row]))
+        self.assertIs(found.verdict, Verdict.UNKNOWN)
+        self.assertIn("not configured on this master", found.why)
+
+
+class StraysTests(CoreTestCase):
+    def test_a_row_that_came_meanwhile_protects_its_host(self) -> None:
+        """However a host is named, what counts are the rows as they are now."""
+        from buildbot_drydock.strays import Strays
+
+        strays = Strays(self.store, self.calls, lambda now, states: self.blueprints, self.clock)
+        self.request()
+        self.settle()
+        (host,) = self.cloud.hosts()
+        for identity in (host.identity, ""):
+            work = strays.destroy("linux", host.token, identity, actor="ana")
+            if identity:
+                with self.assertRaisesRegex(ValueError, "reclaim that resource"):
+                    self.now(work)
+            else:
+                self.assertIsNone(self.now(work))
+        self.assertEqual(self.cloud.living(), 1)
