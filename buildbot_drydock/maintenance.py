@@ -135,8 +135,8 @@ class Maintenance:
                 reset=[field for field in touched if field not in values],
                 reason=reason,
             )
-            wanted = replace(seen, overrides=overrides)
-            changed = await self._store.change_blueprint(seen, wanted, record)
+            edited = replace(seen, overrides=overrides)
+            changed = await self._store.change_blueprint(seen, edited, record)
         self._wake()
         return changed
 
