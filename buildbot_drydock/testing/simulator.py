@@ -33,7 +33,6 @@ from buildbot_drydock.errors import (
 )
 from buildbot_drydock.latent.synthetic import (
     Moment,
-    Script,
     Stage,
     SyntheticCloud,
     SyntheticProvider,
@@ -45,7 +44,6 @@ from buildbot_drydock.model import (
     Labels,
     LeaseStatus,
     Mode,
-    Placement,
     Power,
     Resource,
     ResourceStatus,
@@ -57,14 +55,17 @@ from buildbot_drydock.testing.simulated_access import (
     Administrator,
     changed_rules,
     open_rules,
-    some_rules,
+)
+from buildbot_drydock.testing.simulated_blueprints import (
+    HIGHEST_PRICE,
+    some_blueprint,
+    some_script,
 )
 from buildbot_drydock.testing.simulated_hosts import (
     HOST_NAMES,
     ListedSyntheticProvider,
     mended,
     shaken,
-    some_hosts,
 )
 from buildbot_drydock.testing.simulated_master import SimulatedMaster
 
@@ -75,7 +76,6 @@ PROVIDER_FAULTS = (RetryLater, RetryLater, NoCapacity, Misconfigured, RequestRej
 PROVIDER_VERBS = ("inventory", "create", "destroy", "park", "wake", "prepare", "vacate")
 # A real worker that cannot log in gives up by itself; so does a simulated one, in the calm.
 GIVE_UP_SECONDS = 600.0
-HIGHEST_PRICE = 1.0  # an hour; nothing becomes dearer, or no launch would be to blame
 CALM_SECONDS = 6 * 3600.0
 CALM_STEPS = 20_000
 
@@ -127,47 +127,10 @@ class Simulation:
         return self.random.choice([[plain], [plain, old, new], [old, new], [plain, {"os": "vms"}]])
 
     def _some_blueprint(self, name: str) -> Blueprint:
-        pick = self.random.choice
-        hosts = pick([None, None, some_hosts(self.random)])
-        return Blueprint(
-            name=name,
-            kind="synthetic",
-            limit=pick([1, 2, 3, 4]),
-            leases_per_resource=pick([1, 1, 2, 3]),
-            choices={"image": ("old", "new")},
-            placement=pick(list(Placement)),
-            min_ready=pick([0, 0, 1]),
-            idle_timeout=pick([0.0, 30.0, 600.0, None]),
-            max_uses=pick([None, None, 1, 3]),
-            max_age=pick([None, None, 200.0]),
-            boot_timeout=pick([60.0, 900.0]),
-            listing_delay=pick([0.0, 0.0, 10.0]),
-            poll_interval=pick([1.0, 5.0]),
-            failure_budget=pick([2, 5]),
-            parks=hosts is None and pick([False, True]),
-            park_for=pick([None, 100.0, 1000.0]),
-            max_parked=pick([None, None, 1]),
-            prepares=pick([False, True]),
-            vacates=True,
-            hosts=hosts,
-            max_hourly_cost=pick([None, None, 1.0, 2.0]) if hosts is None else None,
-            expected_price=HIGHEST_PRICE,
-            **(some_rules(self.random) if self.guarded else {}),
-        )
+        return some_blueprint(self.random, name, guarded=self.guarded)
 
     def _some_cloud(self, blueprint: Blueprint) -> SyntheticCloud:
-        mortal = blueprint.hosts is None and self.random.random() < 0.3
-        script = Script(
-            boot_seconds=self.random.choice([0.0, 0.0, 10.0, 40.0]),
-            capacity=self.random.choice([1_000, 1_000, 2]),
-            listing_delay_seconds=blueprint.listing_delay,
-            teardown_seconds=self.random.choice([0.0, 0.0, 20.0]),
-            lifetime_seconds=self.random.choice([100.0, 300.0]) if mortal else None,
-            notice_seconds=self.random.choice([0.0, 60.0, 120.0]),
-            park_seconds=self.random.choice([0.0, 0.0, 20.0]),
-            parkable=self.random.random() < 0.9,
-            hourly_price=self.random.choice([None, HIGHEST_PRICE, HIGHEST_PRICE / 2]),
-        )
+        script = some_script(self.random, blueprint)
         return SyntheticCloud(
             self.clock, script, hook=lambda moment: self._hook(blueprint.name, moment)
         )
