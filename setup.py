@@ -9,6 +9,7 @@ README = Path(__file__).parent / "README.md"
 # What a user's master.cfg can do with it.
 SSH = ["asyncssh>=2.17"]
 AWS = [*SSH, "boto3>=1.34"]  # instances of EC2 are reached over SSH
+DOCKER = ["docker>=7"]
 KUBERNETES = ["kubernetes>=29"]
 
 # What `make run` adds to that: a web page and a worker on the same machine.
@@ -16,6 +17,7 @@ RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
 
 TEST = [
     *RUN,
+    *DOCKER,
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
@@ -73,6 +75,7 @@ setup(
     ],
     extras_require={
         "aws": AWS,
+        "docker": DOCKER,
         "kubernetes": KUBERNETES,
         "ssh": SSH,
         "run": RUN,
@@ -83,6 +86,7 @@ setup(
     entry_points={
         # Kinds of blueprint. Other packages add theirs to the same group.
         "buildbot_drydock.blueprints": [
+            "docker = buildbot_drydock.latent.docker.pool:DockerPool",
             "ec2 = buildbot_drydock.latent.ec2.pool:EC2Pool",
             "hosts = buildbot_drydock.latent.hosts:HostPool",
             "local = buildbot_drydock.latent.local:LocalProcesses",
@@ -93,6 +97,8 @@ setup(
             "DrydockWorker = buildbot_drydock.latent.worker:DrydockWorker",
         ],
         "buildbot.util": [
+            "DockerEngine = buildbot_drydock.latent.docker.pool:DockerEngine",
+            "DockerPool = buildbot_drydock.latent.docker.pool:DockerPool",
             "Drydock = buildbot_drydock.config:Drydock",
             "DrydockEndpointMatcher = buildbot_drydock.www.authz:DrydockEndpointMatcher",
             "EC2Pool = buildbot_drydock.latent.ec2.pool:EC2Pool",

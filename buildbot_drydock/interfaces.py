@@ -221,6 +221,19 @@ class ListsHosts(Protocol):
 
 
 @runtime_checkable
+class ListsInPart(Protocol):
+    """A provider whose hosts are in several places, of which some may not answer."""
+
+    def unlisted(self) -> Collection[str]:
+        """Return the places that the last inventory could not list.
+
+        Each is what its hosts have as their address. What is there is neither judged gone nor
+        swept, and goes on as it is known.
+        """
+        ...
+
+
+@runtime_checkable
 class Prices(Protocol):
     """A provider whose hosts cost money. It tells the price of each in its listing as well."""
 

@@ -385,17 +385,28 @@ class Inventory:
     """All hosts of one blueprint, as its provider listed them.
 
     A listing that fails leaves the hosts of the last one in place with ``error`` set: then nothing
-    may be judged gone, and nothing swept.
+    may be judged gone, and nothing swept. One that is whole but for some places tells which they are:
+    then nothing that may be there is judged gone.
     """
 
     asked_at: float  # the listing reflects what was so at this time or later
     hosts: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # by token
     ended: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # those it tells of
     error: str = ""
+    unlisted: frozenset[str] = frozenset()  # addresses of which it is not known what is there
 
     @property
     def known(self) -> bool:
         return not self.error
+
+    def hides(self, resource: Resource) -> bool:
+        """Tell whether a resource that is not listed may be in a place that could not be listed.
+
+        One that nobody has seen yet may be anywhere.
+        """
+        if not resource.address:
+            return bool(self.unlisted)
+        return resource.address in self.unlisted
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from buildbot_drydock.closing import close_lease
 from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
 from buildbot_drydock.interfaces import (
     HostSpec,
+    ListsInPart,
     Parks,
     Prepares,
     Provider,
@@ -166,8 +167,9 @@ class ProviderCalls:
     async def _list_hosts(self, key: CallKey) -> None:
         before = self._inventories.get(key.blueprint, Inventory(asked_at=float("-inf")))
         asked_at = self._clock.seconds()
+        provider = self._providers[key.blueprint]
         try:
-            listed = await self._limited(self._providers[key.blueprint].inventory())
+            listed = await self._limited(provider.inventory())
         except DrydockError as error:
             self._inventories[key.blueprint] = replace(before, error=str(error))
             await self._failed(key, error)
@@ -179,10 +181,12 @@ class ProviderCalls:
             self._inventories[key.blueprint] = replace(before, error=repr(error))
             await self._failed(key, RetryLater(repr(error)))
             return
+        unlisted = frozenset(provider.unlisted() if isinstance(provider, ListsInPart) else ())
         self._inventories[key.blueprint] = Inventory(
             asked_at=asked_at,
             hosts=_by_token(host for host in listed if not host.has_ended),
             ended=_by_token(host for host in listed if host.has_ended),
+            unlisted=unlisted,
         )
         self._calls.succeed(key, asked_at)
 

@@ -43,7 +43,8 @@ class _Together(LoadScopeScheduling):
 @cache
 def _shared_by(path: Path) -> str:
     """Return which module of helpers a file uses that stands for real servers or machines."""
-    found = re.search(r"^from tests\b.*\b(databases|ssh_hosts)\b", path.read_text(), re.MULTILINE)
+    pattern = r"^from tests\b.*\b(databases|ssh_hosts|container)(s|_pools)?\b"
+    found = re.search(pattern, path.read_text(), re.MULTILINE)
     return found.group(1) if found else ""
 
 

@@ -86,6 +86,8 @@ KNOWN_TO = {
     "boto3": {"latent.ec2", "testing"},
     "botocore": {"latent.ec2", "testing"},
     "asyncio": {"remote", "testing"},
+    "docker": {"latent.docker", "remote.docker", "testing"},
+    "requests": {"remote.docker", "testing"},
     "prometheus_client": {"metrics"},
 }
 

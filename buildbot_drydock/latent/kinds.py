@@ -15,6 +15,7 @@ from buildbot_drydock.latent.definition import Definition
 GROUP = "buildbot_drydock.blueprints"
 
 BUILT_IN = (
+    "buildbot_drydock.latent.docker.pool:DockerPool",
     "buildbot_drydock.latent.ec2.pool:EC2Pool",
     "buildbot_drydock.latent.hosts:HostPool",
     "buildbot_drydock.latent.local:LocalProcesses",

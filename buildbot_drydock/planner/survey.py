@@ -141,6 +141,7 @@ class Survey:
         return (
             inventory.known
             and resource.token not in inventory.hosts
+            and resource.address not in inventory.unlisted
             and destroyed.succeeded_at is not None
             and inventory.asked_at >= destroyed.succeeded_at
             and inventory.asked_at >= resource.since + blueprint.listing_delay

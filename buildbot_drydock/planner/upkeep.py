@@ -183,7 +183,7 @@ def _ask_for_host(survey: Survey, blueprint: Blueprint, resource: Resource) -> A
     inventory = survey.inventory(blueprint.name)
     if asked.succeeded_at is not None:
         listed_from = asked.succeeded_at + blueprint.listing_delay
-        if not inventory.known or inventory.asked_at <= listed_from:
+        if not inventory.known or inventory.hides(resource) or inventory.asked_at <= listed_from:
             return None
     if survey.may_call("create", blueprint.name, resource.token):
         return CreateHost(resource)
@@ -198,6 +198,8 @@ def _active(survey: Survey, blueprint: Blueprint, resource: Resource) -> Action 
     if host is None and survey.listed_host(resource) is not None:
         # It can't have gone. After a restart the provider has to be told what it is used for.
         return _ask_for_host(survey, blueprint, resource)
+    if host is None and inventory.hides(resource):
+        return None
     if host is None:
         return _without_host(survey, blueprint, resource)
     if resource.power is not Power.RUNNING:

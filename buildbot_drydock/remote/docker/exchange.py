@@ -95,9 +95,7 @@ class Exchange:
     def _answer(self, exit_code: int) -> Answer:
         frames = self._frames
         return answered(
-            Completed(
-                exit_code=exit_code, stdout=bytes(frames.stdout), stderr=bytes(frames.stderr)
-            )
+            Completed(exit_code=exit_code, stdout=bytes(frames.stdout), stderr=bytes(frames.stderr))
         )
 
     def _follow(self, client: Any, channel: Channel) -> None:
@@ -149,7 +147,7 @@ class Exchange:
         if not channel.is_at_end and leader is not None:
             # It has ended by itself, and what it has left behind holds its outputs.
             content = given({"directory": "/"}, [leader[1].decode()])
-            number, ending = _begun(client, self._container, END_GROUP)
+            _, ending = _begun(client, self._container, END_GROUP)
             ending.write(content)
             until = self._seconds() + _ENDING_SECONDS
             while not ending.is_at_end and self._seconds() < until:

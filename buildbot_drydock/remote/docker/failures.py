@@ -41,8 +41,10 @@ def unreachable(shown: str, error: BaseException) -> HostUnreachable:
 def ended(shown: str, state: Any) -> HostUnreachable:
     """Return the error for a container that has ended while a command ran in it."""
     code = state.get("ExitCode")
-    reason = "the container has run out of memory" if state.get("OOMKilled") else (
-        f"the container has ended, with exit code {code}"
+    reason = (
+        "the container has run out of memory"
+        if state.get("OOMKilled")
+        else (f"the container has ended, with exit code {code}")
     )
     return _made(shown, "running a command", reason, "")
 

@@ -34,13 +34,18 @@ class DockerMachine:
         client: Callable[[], Any],
         container: str,
         shown: str,
+        under_way: set[Exchange] | None = None,
     ) -> None:
-        """*client*, called in a thread, returns the engine's ``docker.APIClient``."""
+        """*client*, called in a thread, returns the engine's ``docker.APIClient``.
+
+        *under_way* has what is being run, for whoever has to end it all.
+        """
         self._reactor = reactor
         self._threads = threads
         self._client = client
         self._container = container
         self.shown = shown
+        self._under_way = set() if under_way is None else under_way
         self._turns = DeferredSemaphore(MOST_AT_ONCE)
 
     def exchange(self, request: Request) -> Deferred[Answer]:
@@ -52,6 +57,7 @@ class DockerMachine:
         answer: Deferred[Answer] = Deferred(lambda _: exchange.cancel())
 
         def settle(outcome: Any) -> None:
+            self._under_way.discard(exchange)
             if answer.called:
                 return
             if isinstance(outcome, Failure):
@@ -59,6 +65,7 @@ class DockerMachine:
             else:
                 answer.callback(outcome)
 
+        self._under_way.add(exchange)
         running: Deferred[Any] = self._turns.run(
             deferToThreadPool, self._reactor, self._threads, exchange.run
         )
@@ -71,4 +78,4 @@ class DockerMachine:
 
 
 def _unless_cancelled(failure: Failure) -> Failure | None:
-    return None if failure.check(Cancelled) else failure
+    return None if isinstance(failure.value, Cancelled) else failure

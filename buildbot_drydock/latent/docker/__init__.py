@@ -1,0 +1,1 @@
+"""Containers of Docker Engine, or of Podman, as build hosts."""

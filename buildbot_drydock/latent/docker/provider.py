@@ -1,0 +1,457 @@
+"""The provider of containers: the four verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+
+from buildbot_drydock.errors import DrydockError, HostError, HostUnreachable, RetryLater
+from buildbot_drydock.events import Event, HostLost, HostReturned
+from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.latent.docker.failures import CallFailed, Cause
+from buildbot_drydock.latent.docker.fields import as_filter, labels_of
+from buildbot_drydock.latent.docker.fitness import Fitness, Interpreters
+from buildbot_drydock.latent.docker.judging import Judge
+from buildbot_drydock.latent.docker.launching import Launcher, nowhere, remove
+from buildbot_drydock.latent.docker.listing import Container, containers
+from buildbot_drydock.latent.docker.requests import Order
+from buildbot_drydock.model import Health, Lease, Observed, Resource
+from buildbot_drydock.remote.processes import RESOURCE_MARK
+from buildbot_drydock.remote.shell.host import ShellHost
+
+if TYPE_CHECKING:
+    from buildbot_drydock.latent.docker.engine import Engine
+
+# How long create waits for what is begun. What takes longer, such as pulling a large image, goes on.
+PATIENCE_SECONDS: Final = 20.0
+LISTING_SECONDS: Final = 10.0  # for which an engine that hangs holds up the others
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a pool goes by."""
+
+    installation: str
+    blueprint: str
+    directory: str
+    stop_grace: float  # seconds
+
+
+@dataclass(slots=True)
+class _Launch:
+    """What is under way for one token, or how it failed after ``create`` had returned."""
+
+    since: float
+    engine: Engine | None = None
+    ending: Deferred[None] = field(default_factory=Deferred)
+    is_over: bool = False
+    is_doomed: bool = False
+    was_awaited: bool = True
+    failure: DrydockError | None = None
+
+
+class DockerProvider:
+    """Makes and removes containers. No verb waits for an image that is pulled."""
+
+    log = Logger()
+
+    def __init__(
+        self,
+        engines: Sequence[Engine],
+        launcher: Launcher,
+        interpreters: Interpreters,
+        rules: Rules,
+        *,
+        reactor: Any,  # IReactorTime
+        threads: ThreadPool,
+        report: Callable[[Event], None] = lambda event: None,
+        wake: Callable[[], None] = lambda: None,
+        closing: Callable[[], object] = lambda: None,
+    ) -> None:
+        """*threads* are for waiting until those of the engines have ended; *closing* is called
+        before."""
+        self._engines = {each.url: each for each in engines}
+        self._launcher = launcher
+        self._interpreters = interpreters
+        self._rules = rules
+        self._reactor = reactor
+        self._threads = threads
+        self._report = report
+        self._wake = wake
+        self._closing = closing
+        self._judge = Judge(reactor)
+        self._listed: dict[str, Container] = {}  # as last listed, by id
+        self._fitness: dict[str, Fitness] = {}  # by container id
+        self._fitting: dict[str, Deferred[None]] = {}
+        self._launches: dict[str, _Launch] = {}  # by token
+        self._listings: dict[str, Deferred[list[Container]]] = {}  # under way, by engine
+        self._unlisted: dict[str, str] = {}  # engines that could not be listed, and why
+        self._lost: dict[str, float] = {}  # engines that were reported lost, and when
+        self._late_failure: DrydockError | None = None
+        self._closed = False
+
+    # --- inventory ---------------------------------------------------------------------------
+
+    async def inventory(self) -> Sequence[Observed]:
+        """List all engines. What is on one that does not answer is told by ``unlisted``."""
+        answers = await gatherResults(
+            [Deferred.fromCoroutine(self._list(each)) for each in self._engines.values()]
+        )
+        if len(self._unlisted) == len(self._engines):
+            failures = [each for each in answers if isinstance(each, CallFailed)]
+            raise nowhere(failures).error
+        found = {each.id: each for answer in answers if isinstance(answer, list) for each in answer}
+        self._remember(found)
+        observed = [await self._observed(each) for each in found.values()]
+        tokens = {each.token for each in found.values()}
+        return [*observed, *self._observed_launches(tokens)]
+
+    def unlisted(self) -> Collection[str]:
+        return self._unlisted.keys()
+
+    async def _list(self, engine: Engine) -> list[Container] | CallFailed:
+        try:
+            found = await self._listing(engine)
+        except CallFailed as failed:
+            self._unlisted[engine.url] = str(failed)
+            if not engine.rests or engine.url not in self._lost:
+                self._report_lost(engine, failed)
+            return failed
+        self._unlisted.pop(engine.url, None)
+        since = self._lost.pop(engine.url, None)
+        if since is not None:
+            seconds = self._reactor.seconds() - since
+            self._report(HostReturned(host=engine.url, seconds=seconds))
+        return found
+
+    async def _listing(self, engine: Engine) -> list[Container]:
+        """List one engine, or wait for the listing that is under way, but not for long."""
+        labels = labels_of(*self._ours)
+        asking = Deferred.fromCoroutine(self._ask(engine, labels))
+        try:
+            return await asking.addTimeout(LISTING_SECONDS, self._reactor, _hangs(engine))
+        except CallFailed as failed:
+            if not engine.rests:
+                engine.fell_silent(failed)
+            raise
+
+    async def _ask(self, engine: Engine, labels: Mapping[str, str]) -> list[Container]:
+        rows: Any = await engine.call(
+            "list the containers",
+            lambda client: client.containers(all=True, filters={"label": as_filter(labels)}),
+        )
+        return containers(engine.url, rows)
+
+    @property
+    def _ours(self) -> tuple[str, str]:
+        return self._rules.installation, self._rules.blueprint
+
+    def _report_lost(self, engine: Engine, failed: CallFailed) -> None:
+        if engine.url not in self._lost:
+            self._lost[engine.url] = self._reactor.seconds()
+            reason, _, remedy = str(failed).partition(". Remedy: ")
+            lost = HostLost(host=engine.url, phase="listing", reason=reason, remedy=remedy)
+            self._report(lost)
+
+    def _remember(self, found: dict[str, Container]) -> None:
+        """Take a listing for what there is, but for the engines that could not be listed."""
+        hidden = {k: v for k, v in self._listed.items() if v.engine in self._unlisted}
+        self._listed = {**hidden, **found}
+        for known in (self._fitness, self._fitting):
+            for number in [each for each in known if each not in self._listed]:
+                known.pop(number, None)
+        self._judge.forget_all_but(self._listed.keys())
+
+    # --- how each fares ------------------------------------------------------------------------
+
+    async def _observed(self, container: Container) -> Observed:
+        engine = self._engines[container.engine]
+        seen = Observed(
+            token=container.token,
+            identity=container.id,
+            created_at=container.created_at,
+            address=container.engine,
+            health=Health.STARTING,
+            data={"container": container.short},
+        )
+        launch = self._launches.get(container.token)
+        if launch is not None and launch.failure is not None:
+            return replace(seen, health=Health.FAILING, reason=str(launch.failure))
+        if container.is_made or container.is_running:
+            return self._coming(container, seen)
+        reason = await self._judge.why_ended(engine, container)
+        return replace(seen, health=Health.FAILING, reason=reason)
+
+    def _coming(self, container: Container, seen: Observed) -> Observed:
+        fitness = self._fitness.get(container.id)
+        if fitness is not None and fitness.failure is not None:
+            return replace(seen, health=Health.FAILING, reason=str(fitness.failure))
+        if container.is_running and fitness is not None and fitness.python:
+            data = {**seen.data, "python": fitness.python}
+            return replace(seen, health=Health.READY, data=data)
+        launch = self._launches.get(container.token)
+        if launch is None or launch.is_over:
+            self._adopt(container)
+        doing = "is looked at" if container.is_running else "is being started"
+        return replace(seen, reason=f"container {container.short} {doing}")
+
+    def _observed_launches(self, listed: Collection[str]) -> Iterator[Observed]:
+        """Yield what is being made and is not listed yet, or could not be made."""
+        for token, launch in self._launches.items():
+            if token in listed or (launch.is_over and launch.failure is None):
+                continue
+            if launch.failure is not None:
+                health, reason = Health.FAILING, str(launch.failure)
+            else:
+                pulls = launch.engine is not None and self._launcher.is_pulling(launch.engine)
+                health, reason = Health.STARTING, "its image is being pulled" if pulls else ""
+            yield Observed(token=token, health=health, created_at=launch.since, reason=reason)
+
+    def _adopt(self, container: Container) -> None:
+        """See to a container whose launch is not known here, as after a crash."""
+        if self._closed or container.id in self._fitting:
+            return
+        engine = self._engines[container.engine]
+
+        async def seen_to() -> None:
+            if container.is_made:
+                await self._launcher.start(engine, container.id)
+            await self._make_fit(engine, container.id, container.token, container.image)
+
+        fitting = Deferred.fromCoroutine(seen_to())
+        self._fitting[container.id] = fitting
+
+        def over(outcome: Any) -> None:
+            self._fitting.pop(container.id, None)
+            if not self._closed:
+                self._wake()
+
+        def failed(failure: Any) -> None:
+            error = failure.value
+            if isinstance(error, CallFailed):
+                error = error.error
+            if not isinstance(error, DrydockError):
+                self.log.failure("container {id}", failure, id=container.short)
+                return
+            if not isinstance(error, HostUnreachable | RetryLater):
+                self._fitness[container.id] = Fitness(failure=error)
+
+        fitting.addErrback(failed)
+        fitting.addBoth(over)
+
+    async def _make_fit(self, engine: Engine, number: str, token: str, image: str) -> None:
+        python = await self._interpreters.prepared(self._host(engine, number, token), image)
+        self._fitness[number] = Fitness(python=python)
+
+    # --- create --------------------------------------------------------------------------------
+
+    async def create(self, token: str, spec: HostSpec) -> None:
+        """Have a container made, started and looked at; nothing if there is one."""
+        if any(each.token == token for each in self._listed.values()):
+            return
+        launch = self._launches.get(token)
+        if launch is not None and launch.is_over:
+            launch = None
+        if launch is None:
+            late, self._late_failure = self._late_failure, None
+            if late is not None:
+                raise late  # what is wrong was only found out when the last one had been begun
+            launch = self._begin(token, spec)
+        await self._patiently(launch)
+        if launch.is_over and launch.failure is not None:
+            self._launches.pop(token, None)
+            raise launch.failure
+
+    def _begin(self, token: str, spec: HostSpec) -> _Launch:
+        launch = self._launches[token] = _Launch(since=self._reactor.seconds())
+        order = Order(
+            installation=self._rules.installation,
+            blueprint=self._rules.blueprint,
+            token=token,
+            place=spec.place,
+        )
+        running = Deferred.fromCoroutine(self._launch(launch, order))
+
+        def over(outcome: Any) -> None:
+            launch.is_over = True
+            error = getattr(outcome, "value", None)
+            if isinstance(error, CallFailed):
+                launch.failure = error.error
+            elif isinstance(error, DrydockError):
+                launch.failure = error
+            elif error is not None:
+                self.log.failure("launching {token}", outcome, token=token)
+                launch.failure = RetryLater(repr(error))
+            if launch.failure is None or launch.is_doomed:
+                self._launches.pop(token, None)
+            elif not launch.was_awaited:
+                self._late_failure = launch.failure
+            launch.ending.callback(None)
+            if not launch.was_awaited and not self._closed:
+                self._wake()
+
+        running.addBoth(over)
+        return launch
+
+    async def _launch(self, launch: _Launch, order: Order) -> None:
+        def chosen(engine: Engine) -> None:
+            launch.engine = engine
+
+        engine, number = await self._launcher.launch(order, self._by_room(), chosen)
+        if launch.is_doomed or self._closed:
+            return
+        found: Any = await engine.call(
+            f"look at container {number[:12]}", lambda client: client.inspect_container(number)
+        )
+        image = str(found.get("Image") or "")
+        await self._make_fit(engine, number, order.token, image)
+
+    async def _patiently(self, launch: _Launch) -> None:
+        waiting: Deferred[None] = Deferred()
+        launch.ending.addBoth(lambda _: None if waiting.called else waiting.callback(None))
+        waiting.addTimeout(PATIENCE_SECONDS, self._reactor, lambda *_: None)
+        launch.was_awaited = True
+        try:
+            await waiting
+        finally:
+            launch.was_awaited = launch.is_over
+
+    def _by_room(self) -> list[Engine]:
+        """Return the engines to be tried, the emptiest first; those that rest last."""
+        used = dict.fromkeys(self._engines, 0)
+        tokens = {}
+        for each in self._listed.values():
+            tokens[each.token] = each.engine
+        for token, launch in self._launches.items():
+            if launch.engine is not None and token not in tokens:
+                tokens[token] = launch.engine.url
+        for url in tokens.values():
+            used[url] += 1
+        room = [
+            each
+            for each in self._engines.values()
+            if each.limit is None or used[each.url] < each.limit
+        ]
+        return sorted(room, key=lambda engine: (engine.rests, used[engine.url]))
+
+    # --- destroy -------------------------------------------------------------------------------
+
+    async def destroy(self, token: str, identity: str = "") -> None:
+        """Remove all containers of a token, or one. An engine that may have one has to answer."""
+        launch = self._launches.get(token)
+        if launch is not None and not identity:
+            launch.is_doomed = True
+            if launch.is_over:
+                del self._launches[token]
+        with _translated():
+            for engine in self._where(token, identity):
+                await self._remove_from(engine, token, identity)
+
+    def _where(self, token: str, identity: str) -> list[Engine]:
+        """Return the engines that have something of a token, or all if that is not known."""
+        known = {
+            each.engine
+            for each in self._listed.values()
+            if each.token == token and identity in ("", each.id)
+        }
+        launch = self._launches.get(token)
+        if launch is not None and launch.engine is not None:
+            known.add(launch.engine.url)
+        return [each for each in self._engines.values() if not known or each.url in known]
+
+    async def _remove_from(self, engine: Engine, token: str, identity: str) -> None:
+        for each in await self._ask(engine, labels_of(*self._ours, token)):
+            if identity in ("", each.id):
+                await remove(engine, each.id)
+                self._listed.pop(each.id, None)
+
+    # --- what runs there -----------------------------------------------------------------------
+
+    def connect(self, resource: Resource) -> ShellHost:
+        """Return the way into a container. Raises ``HostUnreachable`` if its engine is not listed."""
+        engine = self._engines.get(resource.address)
+        if engine is None or self._closed:
+            raise HostUnreachable(
+                f"the engine {resource.address or 'without a name'} of resource {resource.id} is not "
+                "in hosts"
+            )
+        return self._host(engine, resource.identity, resource.token)
+
+    def _host(self, engine: Engine, number: str, token: str) -> ShellHost:
+        return ShellHost(
+            engine.machine(number, f"container {number[:12]}"),
+            self._rules.directory,
+            marks={RESOURCE_MARK: token},
+            grace_seconds=self._rules.stop_grace,
+        )
+
+    async def vacate(self, resource: Resource, lease: Lease) -> None:
+        """End what a lease left. What ran in a container that has ended has ended with it."""
+        host = self.connect(resource)
+        try:
+            await host.stop(lease.tag)
+        except HostError:
+            if await self._runs(resource):
+                raise
+
+    async def _runs(self, resource: Resource) -> bool:
+        engine = self._engines[resource.address]
+        with _translated():
+            try:
+                found: Any = await engine.call(
+                    "look at a container",
+                    lambda client: client.inspect_container(resource.identity),
+                )
+            except CallFailed as failed:
+                if failed.cause is Cause.ABSENT:
+                    return False
+                raise
+        return bool(found["State"].get("Running"))
+
+    def heard(self, engine: Engine, is_contact_lost: bool) -> None:
+        """Take note that something happened on an engine, or that it stopped telling."""
+        if is_contact_lost:
+            engine.lost_contact()
+        if not self._closed:
+            self._wake()
+
+    async def close(self) -> None:
+        """Make no more calls. What runs goes on."""
+        self._closed = True
+        self._closing()
+        closing = [
+            Deferred.fromCoroutine(each.close(self._threads)) for each in self._engines.values()
+        ]
+        await DeferredList(closing, consumeErrors=True)
+
+    @property
+    def is_working(self) -> bool:
+        """Whether anything is under way in the background."""
+        return bool(self._fitting) or any(not each.is_over for each in self._launches.values())
+
+
+def _hangs(engine: Engine) -> Callable[[Any, float], Any]:
+    def say_so(outcome: Any, _: float) -> Any:
+        if outcome.check(CancelledError):
+            text = (
+                f"{engine.url} gave no answer within {LISTING_SECONDS:.0f} s. Remedy: see what keeps "
+                "it busy, and what its log says"
+            )
+            raise CallFailed(Cause.UNREACHABLE, RetryLater(text))
+        return outcome
+
+    return say_so
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except CallFailed as failed:
+        raise failed.error from failed

@@ -1,0 +1,93 @@
+"""Pools of containers on real engines: one master's provider."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.python.threadpool import ThreadPool
+from twisted.trial.unittest import TestCase
+
+from buildbot_drydock import DockerPool, events
+from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.latent.definition import Surroundings
+from buildbot_drydock.latent.docker.fields import OUR_LABELS
+from buildbot_drydock.latent.docker.provider import DockerProvider
+from buildbot_drydock.model import Observed
+from tests.containers import Engine
+
+_PAUSE = 0.05
+
+
+class InContainers(TestCase):
+    """Providers for some engines, each test with an installation of its own."""
+
+    timeout = 300
+
+    def begin(self, *engines: Engine) -> None:
+        self.engines = engines
+        self.installation = uuid4().hex[:16]
+        self.told: list[events.Event] = []
+        self.threads = ThreadPool(0, 10)
+        self.threads.start()
+        self.addCleanup(self.threads.stop)
+        self.addCleanup(self._remove_all)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of a pool; a test changes them."""
+        return {
+            "hosts": [each.url for each in self.engines],
+            "image": self.engines[0].image,
+            "networks": ["host"],
+            "pull": "never",
+            "worker_version": "",
+            "stop_grace": 1.0,
+            "limit": 10,
+        }
+
+    def new_provider(self, name: str = "containers", **fields: Any) -> DockerProvider:
+        pool = DockerPool(name, **{**self.fields(), **fields})
+        self.assertEqual([each.sentence() for each in pool.problems], [])
+        provider = pool.provider(
+            Surroundings(
+                reactor=reactor,
+                basedir=".",
+                thread_pool=self.threads,
+                uniform=lambda: 0.5,
+                installation=self.installation,
+                report=lambda blueprint, event: self.told.append(event),
+            )
+        )
+        self.addCleanup(lambda: Deferred.fromCoroutine(provider.close()))
+        return provider
+
+    def all_containers(self) -> list[dict[str, Any]]:
+        label = f"{OUR_LABELS}installation={self.installation}"
+        return [found for each in self.engines for found in each.containers(label)]
+
+    def _remove_all(self) -> None:
+        label = f"{OUR_LABELS}installation={self.installation}"
+        for engine in self.engines:
+            for found in engine.containers(label):
+                engine.remove(found["Id"])
+
+    async def pause(self) -> None:
+        await deferLater(reactor, _PAUSE)
+
+    async def observed(self, provider: DockerProvider, token: str) -> Observed:
+        (found,) = [each for each in await provider.inventory() if each.token == token]
+        return found
+
+    async def create(
+        self, provider: DockerProvider, token: str = "drydock-1", place: int = 0
+    ) -> Observed:
+        """Have a container made, and return what the provider says of it."""
+        await provider.create(self.token(token), HostSpec(place=place))
+        return await self.observed(provider, self.token(token))
+
+    def token(self, name: str) -> str:
+        """Return a token that no other test on these engines has."""
+        return f"{name}-{self.installation}"
