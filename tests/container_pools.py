@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.task import deferLater
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
@@ -16,7 +16,8 @@ from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.definition import Surroundings
 from buildbot_drydock.latent.docker.fields import OUR_LABELS
 from buildbot_drydock.latent.docker.provider import DockerProvider
-from buildbot_drydock.model import Observed
+from buildbot_drydock.model import Health, Observed, Resource
+from buildbot_drydock.testing.provider_contract import the_resource
 from tests.containers import Engine
 
 _PAUSE = 0.05
@@ -30,6 +31,7 @@ class InContainers(TestCase):
     def begin(self, *engines: Engine) -> None:
         self.engines = engines
         self.installation = uuid4().hex[:16]
+        self.wakes: DeferredQueue[None] = DeferredQueue()  # turns that were asked for
         self.told: list[events.Event] = []
         self.threads = ThreadPool(0, 10)
         self.threads.start()
@@ -58,6 +60,7 @@ class InContainers(TestCase):
                 thread_pool=self.threads,
                 uniform=lambda: 0.5,
                 installation=self.installation,
+                wake=lambda: self.wakes.put(None),
                 report=lambda blueprint, event: self.told.append(event),
             )
         )
@@ -88,6 +91,23 @@ class InContainers(TestCase):
         await provider.create(self.token(token), HostSpec(place=place))
         return await self.observed(provider, self.token(token))
 
+    async def ready(self, provider: DockerProvider, token: str = "drydock-1") -> Resource:
+        """Have a container made that is ready; return its resource."""
+        seen = await self.create(provider, token)
+        self.assertEqual((seen.health, seen.reason), (Health.READY, ""))
+        return the_resource(seen)
+
+    async def until(self, provider: DockerProvider, health: Health) -> Observed:
+        """Return what the provider says of its only container once that fares so."""
+        while True:
+            found = await provider.inventory()
+            if len(found) == 1 and found[0].health is health:
+                return found[0]
+            await self.pause()
+
     def token(self, name: str) -> str:
         """Return a token that no other test on these engines has."""
         return f"{name}-{self.installation}"
+
+    def resource(self, seen: Observed) -> Resource:
+        return the_resource(seen)

@@ -35,6 +35,13 @@ _MOST_DOUBLINGS: Final = 10
 _ENDING_SECONDS: Final = 10.0
 
 
+class _Client(docker.APIClient):
+    """An engine is not behind the proxies of the environment, nor known by its authorities: those
+    would count more than the ``ca`` that its certificate is to be verified by."""
+
+    trust_env = property(lambda self: False, lambda self, value: None)
+
+
 class Engine:
     """Makes calls, each once. Raises ``CallFailed`` for what the engine says, or does not say."""
 
@@ -112,7 +119,7 @@ class Engine:
         if fields.ca is not None or fields.cert is not None:
             pair = None if fields.cert is None else (fields.cert, fields.key)
             tls = docker.tls.TLSConfig(client_cert=pair, ca_cert=fields.ca, verify=True)
-        return docker.APIClient(base_url=fields.url, version="auto", timeout=timeout, tls=tls)
+        return _Client(base_url=fields.url, version="auto", timeout=timeout, tls=tls)
 
     # --- commands ----------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ _TAIL_CHARACTERS: Final = 1500
 _CLOCK_SECONDS: Final = 5.0
 _RESTART_SECONDS: Final = 120.0
 _KILLED: Final = 137
+_SIGNALLED: Final = (_KILLED, 143, 255)
 
 
 class Judge:
@@ -26,6 +27,7 @@ class Judge:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._reasons: dict[str, str] = {}  # by container id
+        self._by_itself: set[str] = set()  # ids of containers that nothing ended from outside
 
     async def why_ended(self, engine: Engine, container: Container) -> str:
         """Return why a container is of no use any more."""
@@ -44,6 +46,8 @@ class Judge:
             return f"container {container.short} is {container.state} ({failed})"
         reason = sentence(container, end, was_restarted=self._was_restarted(engine, end))
         self._reasons[container.id] = reason
+        if end.exit_code not in _SIGNALLED and not end.out_of_memory:
+            self._by_itself.add(container.id)
         return reason
 
     def _was_restarted(self, engine: Engine, end: End) -> bool:
@@ -54,8 +58,13 @@ class Judge:
         until = self._clock.seconds() if back_at is None else back_at + _RESTART_SECONDS
         return engine.silent_since - _CLOCK_SECONDS <= end.at <= until
 
+    def ended_by_itself(self, number: str) -> bool:
+        """Tell whether nothing but what it was told to run has ended a container."""
+        return number in self._by_itself
+
     def forget_all_but(self, ids: Collection[str]) -> None:
         self._reasons = {k: v for k, v in self._reasons.items() if k in ids}
+        self._by_itself.intersection_update(ids)
 
 
 def _end(client: Any, number: str) -> End:

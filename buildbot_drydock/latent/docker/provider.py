@@ -11,7 +11,13 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredList, gathe
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
-from buildbot_drydock.errors import DrydockError, HostError, HostUnreachable, RetryLater
+from buildbot_drydock.errors import (
+    DrydockError,
+    HostError,
+    HostUnreachable,
+    Misconfigured,
+    RetryLater,
+)
 from buildbot_drydock.events import Event, HostLost, HostReturned
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.docker.failures import CallFailed, Cause
@@ -310,7 +316,24 @@ class DockerProvider:
             f"look at container {number[:12]}", lambda client: client.inspect_container(number)
         )
         image = str(found.get("Image") or "")
-        await self._make_fit(engine, number, order.token, image)
+        try:
+            await self._make_fit(engine, number, order.token, image)
+        except HostUnreachable:
+            await self._require_command(engine, number, order.token)
+
+    async def _require_command(self, engine: Engine, number: str, token: str) -> None:
+        """Raise what it means that a container ended by itself at once. Of others the listing tells."""
+        listed = [
+            each
+            for each in await self._ask(engine, labels_of(*self._ours, token))
+            if each.id == number and not each.is_made and not each.is_running
+        ]
+        for each in listed:
+            reason = await self._judge.why_ended(engine, each)
+            if self._judge.ended_by_itself(number):
+                raise Misconfigured(
+                    f"{reason}\nRemedy: give command what keeps the container running, or leave it out"
+                )
 
     async def _patiently(self, launch: _Launch) -> None:
         waiting: Deferred[None] = Deferred()
