@@ -154,12 +154,14 @@ write_starts() {
 	TOML
     cat > "$work/start_containerd.sh" <<- START
 		#!/bin/bash
+		cd "$work" || exit 1 # whoever starts it may take its own directory away
 		setsid containerd --config "$work/containerd.toml" >> "$work/containerd.log" 2>&1 < /dev/null &
 		echo \$! > "$work/containerd.pid"
 		until [ -S "$work/containerd.sock" ]; do sleep 0.05; done
 	START
     cat > "$work/start_docker.sh" <<- START
 		#!/bin/bash
+		cd "$work" || exit 1 # whoever starts it may take its own directory away
 		rm -f "$work/dockerd.pid"
 		setsid dockerd --data-root "$work/docker" --exec-root "$work/docker-exec" \\
 		    --pidfile "$work/dockerd.pid" --containerd "$work/containerd.sock" \\
@@ -186,6 +188,7 @@ write_starts() {
 	PODMAN
     cat > "$work/start_podman.sh" <<- START
 		#!/bin/bash
+		cd "$work" || exit 1 # whoever starts it may take its own directory away
 		rm -f "$work/podman.sock"
 		setsid "$work/podman.sh" system service --time=0 "unix://$work/podman.sock" \\
 		    >> "$work/podman.log" 2>&1 < /dev/null &

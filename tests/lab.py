@@ -59,10 +59,14 @@ class Lab:
     ) -> None:
         """The machines are called ``build1``, ``build2`` and so on; *entries* changes theirs."""
         self.machines = {f"build{n}": machine for n, machine in enumerate(machines, 1)}
-        self.directory = directory
         first = next(iter(self.machines.values()))
-        self.ports = _Ports(first.gateway)
-        self.settings = self._usual_settings(first, entries or {})
+        self.ports = Ports(first.gateway)
+        self.begin(directory, self._usual_settings(first, entries or {}), settings)
+
+    def begin(self, directory: Path, usual: dict[str, Any], settings: dict[str, Any]) -> None:
+        """Prepare the master."""
+        self.directory = directory
+        self.settings = usual
         for group, values in settings.items():
             both = isinstance(values, dict)
             self.settings[group] = {**self.settings[group], **values} if both else values
@@ -361,7 +365,7 @@ class _Master(Master):
             raise AssertionError("\n".join([str(error), *tail])) from None
 
 
-class _Ports:
+class Ports:
     """Ports that were free a moment ago; a master that is killed and restarted keeps them."""
 
     def __init__(self, address: str) -> None:

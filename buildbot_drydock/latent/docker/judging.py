@@ -24,7 +24,9 @@ _SIGNALLED: Final = (_KILLED, 143, 255)
 class Judge:
     """Looks at each container that has ended, once."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, memory: int | None = None) -> None:
+        """*memory* is how much of it, in bytes, a container may use."""
+        self._memory = memory
         self._clock = clock
         self._reasons: dict[str, str] = {}  # by container id
         self._by_itself: set[str] = set()  # ids of containers that nothing ended from outside
@@ -44,7 +46,9 @@ class Judge:
             )
         except CallFailed as failed:
             return f"container {container.short} is {container.state} ({failed})"
-        reason = sentence(container, end, was_restarted=self._was_restarted(engine, end))
+        reason = sentence(
+            container, end, was_restarted=self._was_restarted(engine, end), memory=self._memory
+        )
         self._reasons[container.id] = reason
         if end.exit_code not in _SIGNALLED and not end.out_of_memory:
             self._by_itself.add(container.id)
@@ -77,8 +81,10 @@ def _end(client: Any, number: str) -> End:
     return end_of(state, bytes(written).decode(errors="replace").strip()[-_TAIL_CHARACTERS:])
 
 
-def sentence(container: Container, end: End, *, was_restarted: bool = False) -> str:
-    """Say how a container ended."""
+def sentence(
+    container: Container, end: End, *, was_restarted: bool = False, memory: int | None = None
+) -> str:
+    """Say how a container ended. Podman 4.3 does not report that it ran out of memory."""
     name = f"container {container.short}"
     if end.out_of_memory:
         text = f"{name} ran out of memory, and was killed. Remedy: give memory more"
@@ -88,6 +94,11 @@ def sentence(container: Container, end: End, *, was_restarted: bool = False) -> 
         )
     elif end.error:
         text = f"{name} could not be started: {end.error}"
+    elif end.exit_code == _KILLED and memory is not None:
+        text = (
+            f"{name} was killed from outside, or ran out of its {memory >> 20} MiB of memory, which "
+            "its engine does not report. Remedy: if so, give memory more"
+        )
     elif end.exit_code == _KILLED:
         text = f"{name} was killed from outside (exit code {end.exit_code})"
     else:

@@ -69,6 +69,7 @@ class DockerPool(Definition):
                 blueprint=self.name,
                 directory=fields.directory,
                 stop_grace=fields.stop_grace,
+                memory=fields.memory,
             ),
             reactor=reactor,
             threads=surroundings.thread_pool,

@@ -47,6 +47,7 @@ class Rules:
     blueprint: str
     directory: str
     stop_grace: float  # seconds
+    memory: int | None = None  # bytes, for each container
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ class DockerProvider:
         self._report = report
         self._wake = wake
         self._closing = closing
-        self._judge = Judge(reactor)
+        self._judge = Judge(reactor, rules.memory)
         self._listed: dict[str, Container] = {}  # as last listed, by id
         self._fitness: dict[str, Fitness] = {}  # by container id
         self._fitting: dict[str, Deferred[None]] = {}
