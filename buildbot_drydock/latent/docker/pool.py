@@ -8,6 +8,7 @@ from typing import Any
 
 from buildbot_drydock.interfaces import Host as RemoteHost
 from buildbot_drydock.latent.definition import Definition, Surroundings
+from buildbot_drydock.latent.docker.engines import Engines
 from buildbot_drydock.latent.docker.fields import DockerEngine, DockerPoolFields, labels_of
 from buildbot_drydock.latent.docker.fitness import Interpreters
 from buildbot_drydock.latent.docker.launching import Launcher
@@ -60,8 +61,14 @@ class DockerPool(Definition):
             for each in watches:
                 each.stop()
 
+        labels = labels_of(surroundings.installation, self.name)
         provider = DockerProvider(
-            engines,
+            Engines(
+                engines,
+                labels,
+                reactor=reactor,
+                report=lambda event: surroundings.report(self.name, event),
+            ),
             Launcher(engines, fields),
             Interpreters(find_interpreter, fields.directory),
             Rules(
@@ -73,11 +80,9 @@ class DockerPool(Definition):
             ),
             reactor=reactor,
             threads=surroundings.thread_pool,
-            report=lambda event: surroundings.report(self.name, event),
             wake=surroundings.wake,
             closing=stop_watches,
         )
-        labels = labels_of(surroundings.installation, self.name)
         for engine in engines:
             watch = Watch(engine, labels, provider.heard, reactor.callFromThread)
             watch.start()

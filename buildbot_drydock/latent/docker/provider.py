@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, gatherResults
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
@@ -18,14 +18,14 @@ from buildbot_drydock.errors import (
     Misconfigured,
     RetryLater,
 )
-from buildbot_drydock.events import Event, HostLost, HostReturned
 from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.latent.docker.engines import Engines
 from buildbot_drydock.latent.docker.failures import CallFailed, Cause
-from buildbot_drydock.latent.docker.fields import as_filter, labels_of
+from buildbot_drydock.latent.docker.fields import labels_of
 from buildbot_drydock.latent.docker.fitness import Fitness, Interpreters
 from buildbot_drydock.latent.docker.judging import Judge
-from buildbot_drydock.latent.docker.launching import Launcher, nowhere, remove
-from buildbot_drydock.latent.docker.listing import Container, containers
+from buildbot_drydock.latent.docker.launching import Launcher, remove
+from buildbot_drydock.latent.docker.listing import Container
 from buildbot_drydock.latent.docker.requests import Order
 from buildbot_drydock.model import Health, Lease, Observed, Resource
 from buildbot_drydock.remote.processes import RESOURCE_MARK
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 # How long create waits for what is begun. What takes longer, such as pulling a large image, goes on.
 PATIENCE_SECONDS: Final = 20.0
-LISTING_SECONDS: Final = 10.0  # for which an engine that hangs holds up the others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,26 +69,24 @@ class DockerProvider:
 
     def __init__(
         self,
-        engines: Sequence[Engine],
+        engines: Engines,
         launcher: Launcher,
         interpreters: Interpreters,
         rules: Rules,
         *,
         reactor: Any,  # IReactorTime
         threads: ThreadPool,
-        report: Callable[[Event], None] = lambda event: None,
         wake: Callable[[], None] = lambda: None,
         closing: Callable[[], object] = lambda: None,
     ) -> None:
         """*threads* are for waiting until those of the engines have ended; *closing* is called
         before."""
-        self._engines = {each.url: each for each in engines}
+        self._engines = engines
         self._launcher = launcher
         self._interpreters = interpreters
         self._rules = rules
         self._reactor = reactor
         self._threads = threads
-        self._report = report
         self._wake = wake
         self._closing = closing
         self._judge = Judge(reactor, rules.memory)
@@ -97,9 +94,6 @@ class DockerProvider:
         self._fitness: dict[str, Fitness] = {}  # by container id
         self._fitting: dict[str, Deferred[None]] = {}
         self._launches: dict[str, _Launch] = {}  # by token
-        self._listings: dict[str, Deferred[list[Container]]] = {}  # under way, by engine
-        self._unlisted: dict[str, str] = {}  # engines that could not be listed, and why
-        self._lost: dict[str, float] = {}  # engines that were reported lost, and when
         self._late_failure: DrydockError | None = None
         self._closed = False
 
@@ -107,68 +101,23 @@ class DockerProvider:
 
     async def inventory(self) -> Sequence[Observed]:
         """List all engines. What is on one that does not answer is told by ``unlisted``."""
-        answers = await gatherResults(
-            [Deferred.fromCoroutine(self._list(each)) for each in self._engines.values()]
-        )
-        if len(self._unlisted) == len(self._engines):
-            failures = [each for each in answers if isinstance(each, CallFailed)]
-            raise nowhere(failures).error
-        found = {each.id: each for answer in answers if isinstance(answer, list) for each in answer}
+        with _translated():
+            found = await self._engines.containers()
         self._remember(found)
         observed = [await self._observed(each) for each in found.values()]
         tokens = {each.token for each in found.values()}
         return [*observed, *self._observed_launches(tokens)]
 
     def unlisted(self) -> Collection[str]:
-        return self._unlisted.keys()
-
-    async def _list(self, engine: Engine) -> list[Container] | CallFailed:
-        try:
-            found = await self._listing(engine)
-        except CallFailed as failed:
-            self._unlisted[engine.url] = str(failed)
-            if not engine.rests or engine.url not in self._lost:
-                self._report_lost(engine, failed)
-            return failed
-        self._unlisted.pop(engine.url, None)
-        since = self._lost.pop(engine.url, None)
-        if since is not None:
-            seconds = self._reactor.seconds() - since
-            self._report(HostReturned(host=engine.url, seconds=seconds))
-        return found
-
-    async def _listing(self, engine: Engine) -> list[Container]:
-        """List one engine, or wait for the listing that is under way, but not for long."""
-        labels = labels_of(*self._ours)
-        asking = Deferred.fromCoroutine(self._ask(engine, labels))
-        try:
-            return await asking.addTimeout(LISTING_SECONDS, self._reactor, _hangs(engine))
-        except CallFailed as failed:
-            if not engine.rests:
-                engine.fell_silent(failed)
-            raise
-
-    async def _ask(self, engine: Engine, labels: Mapping[str, str]) -> list[Container]:
-        rows: Any = await engine.call(
-            "list the containers",
-            lambda client: client.containers(all=True, filters={"label": as_filter(labels)}),
-        )
-        return containers(engine.url, rows)
+        return self._engines.unlisted
 
     @property
     def _ours(self) -> tuple[str, str]:
         return self._rules.installation, self._rules.blueprint
 
-    def _report_lost(self, engine: Engine, failed: CallFailed) -> None:
-        if engine.url not in self._lost:
-            self._lost[engine.url] = self._reactor.seconds()
-            reason, _, remedy = str(failed).partition(". Remedy: ")
-            lost = HostLost(host=engine.url, phase="listing", reason=reason, remedy=remedy)
-            self._report(lost)
-
     def _remember(self, found: dict[str, Container]) -> None:
         """Take a listing for what there is, but for the engines that could not be listed."""
-        hidden = {k: v for k, v in self._listed.items() if v.engine in self._unlisted}
+        hidden = {k: v for k, v in self._listed.items() if v.engine in self._engines.unlisted}
         self._listed = {**hidden, **found}
         for known in (self._fitness, self._fitting):
             for number in [each for each in known if each not in self._listed]:
@@ -178,7 +127,7 @@ class DockerProvider:
     # --- how each fares ------------------------------------------------------------------------
 
     async def _observed(self, container: Container) -> Observed:
-        engine = self._engines[container.engine]
+        engine = self._engine_of(container)
         seen = Observed(
             token=container.token,
             identity=container.id,
@@ -194,6 +143,11 @@ class DockerProvider:
             return self._coming(container, seen)
         reason = await self._judge.why_ended(engine, container)
         return replace(seen, health=Health.FAILING, reason=reason)
+
+    def _engine_of(self, container: Container) -> Engine:
+        engine = self._engines.get(container.engine)
+        assert engine is not None
+        return engine
 
     def _coming(self, container: Container, seen: Observed) -> Observed:
         fitness = self._fitness.get(container.id)
@@ -224,7 +178,7 @@ class DockerProvider:
         """See to a container whose launch is not known here, as after a crash."""
         if self._closed or container.id in self._fitting:
             return
-        engine = self._engines[container.engine]
+        engine = self._engine_of(container)
 
         async def seen_to() -> None:
             if container.is_made:
@@ -326,7 +280,7 @@ class DockerProvider:
         """Raise what it means that a container ended by itself at once. Of others the listing tells."""
         listed = [
             each
-            for each in await self._ask(engine, labels_of(*self._ours, token))
+            for each in await self._engines.ask(engine, labels_of(*self._ours, token))
             if each.id == number and not each.is_made and not each.is_running
         ]
         for each in listed:
@@ -348,7 +302,7 @@ class DockerProvider:
 
     def _by_room(self) -> list[Engine]:
         """Return the engines to be tried, the emptiest first; those that rest last."""
-        used = dict.fromkeys(self._engines, 0)
+        used = {each.url: 0 for each in self._engines}
         tokens = {}
         for each in self._listed.values():
             tokens[each.token] = each.engine
@@ -357,11 +311,7 @@ class DockerProvider:
                 tokens[token] = launch.engine.url
         for url in tokens.values():
             used[url] += 1
-        room = [
-            each
-            for each in self._engines.values()
-            if each.limit is None or used[each.url] < each.limit
-        ]
+        room = [each for each in self._engines if each.limit is None or used[each.url] < each.limit]
         return sorted(room, key=lambda engine: (engine.rests, used[engine.url]))
 
     # --- destroy -------------------------------------------------------------------------------
@@ -387,10 +337,10 @@ class DockerProvider:
         launch = self._launches.get(token)
         if launch is not None and launch.engine is not None:
             known.add(launch.engine.url)
-        return [each for each in self._engines.values() if not known or each.url in known]
+        return [each for each in self._engines if not known or each.url in known]
 
     async def _remove_from(self, engine: Engine, token: str, identity: str) -> None:
-        for each in await self._ask(engine, labels_of(*self._ours, token)):
+        for each in await self._engines.ask(engine, labels_of(*self._ours, token)):
             if identity in ("", each.id):
                 await remove(engine, each.id)
                 self._listed.pop(each.id, None)
@@ -425,7 +375,8 @@ class DockerProvider:
                 raise
 
     async def _runs(self, resource: Resource) -> bool:
-        engine = self._engines[resource.address]
+        engine = self._engines.get(resource.address)
+        assert engine is not None
         with _translated():
             try:
                 found: Any = await engine.call(
@@ -449,28 +400,13 @@ class DockerProvider:
         """Make no more calls. What runs goes on."""
         self._closed = True
         self._closing()
-        closing = [
-            Deferred.fromCoroutine(each.close(self._threads)) for each in self._engines.values()
-        ]
+        closing = [Deferred.fromCoroutine(each.close(self._threads)) for each in self._engines]
         await DeferredList(closing, consumeErrors=True)
 
     @property
     def is_working(self) -> bool:
         """Whether anything is under way in the background."""
         return bool(self._fitting) or any(not each.is_over for each in self._launches.values())
-
-
-def _hangs(engine: Engine) -> Callable[[Any, float], Any]:
-    def say_so(outcome: Any, _: float) -> Any:
-        if outcome.check(CancelledError):
-            text = (
-                f"{engine.url} gave no answer within {LISTING_SECONDS:.0f} s. Remedy: see what keeps "
-                "it busy, and what its log says"
-            )
-            raise CallFailed(Cause.UNREACHABLE, RetryLater(text))
-        return outcome
-
-    return say_so
 
 
 @contextmanager
