@@ -15,8 +15,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Hosts over SSH need root, and what Debian has; what is measured elsewhere leaves them out.
-WITH_SSH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh)
+# Hosts over SSH and container engines need root, and what Debian has; what is measured elsewhere
+# leaves them out.
+WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh)
 
 # A name for what has to be installed: it changes with the requirements and with the Python.
 FINGERPRINT := $(shell { cat setup.py pyproject.toml; $(PYTHON) --version; } 2>/dev/null | cksum | tr ' ' '-')
@@ -48,7 +49,7 @@ test: $(READY_TO_TEST)  ## run the tests that need no servers
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
-	scripts/with_databases.sh scripts/with_ssh_hosts.sh $(PYTEST) tests
+	scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(PYTEST) tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
@@ -93,7 +94,7 @@ torture-ec2: $(READY_TO_TEST)  ## kill one with EC2 instances DRYDOCK_KILLS=50 t
 
 .PHONY: bench
 bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
-	$(WITH_SSH_HOSTS) $(BIN)/python scripts/bench.py
+	$(WITH_HOSTS) $(BIN)/python scripts/bench.py
 
 .PHONY: dist
 dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them

@@ -14,6 +14,7 @@ from typing import Any
 
 from buildbot_drydock.config import DrydockFields
 from buildbot_drydock.latent.definition import CommonFields, Definition
+from buildbot_drydock.latent.docker.fields import DockerEngineFields
 from buildbot_drydock.latent.ec2.fields import (
     ImageFields,
     LaunchTemplateFields,
@@ -90,6 +91,13 @@ def reference() -> str:
     )
     sections.append(
         section("SSH", "How a `HostPool` or an `EC2Pool` reaches its hosts.", SSHFields)
+    )
+    sections.append(
+        section(
+            "DockerEngine",
+            "One of the `hosts` of a `DockerPool`, with `url` as its first argument.",
+            DockerEngineFields,
+        )
     )
     sections += [section(title, text, fields) for title, text, fields in OF_EC2]
     sections.append(
