@@ -92,3 +92,11 @@ class TestInDocker(_InContainers, TestCase):
 class TestInPodman(_InContainers, TestCase):
     __test__ = True
     kind = "podman"
+
+
+class TestInBusybox(_InContainers, TestCase):
+    """An image with nothing but busybox, as small as Alpine's."""
+
+    __test__ = True
+    kind = "docker"
+    image = "small_image"

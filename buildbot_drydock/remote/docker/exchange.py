@@ -26,6 +26,7 @@ from buildbot_drydock.remote.shell.scripts import END_GROUP, READY, given
 
 _ENDING_SECONDS: Final = 5.0  # how long a killed command may take to end
 _LOOK_SECONDS: Final = 0.02  # between two looks at whether a command has ended
+_SURVIVAL_SECONDS: Final = 0.5
 _LONGEST_WAIT: Final = 30.0
 # An engine reports a signal as a shell does.
 _SIGNAL: Final = 128
@@ -87,7 +88,7 @@ class Exchange:
             channel.close()
         code = self._exit_code(client, number)
         if code == _KILLED:
-            self._require_running(client)
+            self._require_survival(client)
         if _SIGNAL < code <= _SIGNAL + _MOST_SIGNALS:
             code = _SIGNAL - code
         return self._answer(code)
@@ -167,12 +168,24 @@ class Exchange:
                 raise Cancelled
             if self._seconds() > until:
                 raise unreachable(self._shown, OSError("the connection to the engine was lost"))
-            self._woken.settimeout(_LOOK_SECONDS)
-            with suppress(OSError):
-                self._woken.recv(1)
+            self._pause()
+
+    def _require_survival(self, client: Any) -> None:
+        """Tell a command that was killed from a container that has ended with all that is in it.
+
+        The engine may learn of the container's end a little later than of the command's.
+        """
+        until = self._seconds() + _SURVIVAL_SECONDS
+        while self._seconds() < until and not self._cancelled:
+            self._require_running(client)
+            self._pause()
+
+    def _pause(self) -> None:
+        self._woken.settimeout(_LOOK_SECONDS)
+        with suppress(OSError):
+            self._woken.recv(1)
 
     def _require_running(self, client: Any) -> None:
-        """Tell a command that was killed from a container that has ended with all that is in it."""
         state = client.inspect_container(self._container)["State"]
         if not state.get("Running"):
             raise ended(self._shown, state)
