@@ -234,6 +234,18 @@ class ListsInPart(Protocol):
 
 
 @runtime_checkable
+class TellsNews(Protocol):
+    """A provider that learns of changes by itself. It asks for a turn, and is listed in it."""
+
+    def has_news(self) -> bool:
+        """Tell whether anything has changed since the last inventory was begun.
+
+        Called often: no I/O.
+        """
+        ...
+
+
+@runtime_checkable
 class Prices(Protocol):
     """A provider whose hosts cost money. It tells the price of each in its listing as well."""
 

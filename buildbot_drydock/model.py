@@ -393,6 +393,7 @@ class Inventory:
     hosts: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # by token
     ended: Mapping[str, tuple[Observed, ...]] = field(default_factory=dict)  # those it tells of
     error: str = ""
+    stale: bool = False  # whether its provider is known to have others by now
     unlisted: frozenset[str] = frozenset()  # addresses of which it is not known what is there
 
     @property

@@ -26,6 +26,7 @@ from buildbot_drydock.interfaces import (
     Provider,
     ReactorTime,
     Store,
+    TellsNews,
     Vacates,
 )
 from buildbot_drydock.launches import Launches
@@ -77,7 +78,13 @@ class ProviderCalls:
         self._under_way: set[Deferred[None]] = set()
 
     def inventories(self) -> Mapping[str, Inventory]:
-        return dict(self._inventories)
+        return {name: self._aged(name, each) for name, each in self._inventories.items()}
+
+    def _aged(self, blueprint: str, inventory: Inventory) -> Inventory:
+        provider = self._providers.get(blueprint)
+        if isinstance(provider, TellsNews) and provider.has_news():
+            return replace(inventory, stale=True)
+        return inventory
 
     def snapshot(self) -> Mapping[CallKey, Call]:
         return self._calls.snapshot()

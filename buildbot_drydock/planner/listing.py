@@ -42,7 +42,10 @@ def _should_have_gone(survey: Survey, resource: Resource) -> bool:
 
 
 def _due(survey: Survey, blueprint: Blueprint) -> float:
-    asked_at = survey.inventory(blueprint.name).asked_at
+    inventory = survey.inventory(blueprint.name)
+    asked_at = inventory.asked_at
+    if inventory.stale:
+        return asked_at
     expecting = False
     for resource in survey.of_blueprint[blueprint.name]:
         if _is_asked_for(survey, resource):

@@ -95,18 +95,29 @@ class DockerProvider:
         self._fitting: dict[str, Deferred[None]] = {}
         self._launches: dict[str, _Launch] = {}  # by token
         self._late_failure: DrydockError | None = None
+        self._has_news = False
         self._closed = False
 
     # --- inventory ---------------------------------------------------------------------------
 
     async def inventory(self) -> Sequence[Observed]:
         """List all engines. What is on one that does not answer is told by ``unlisted``."""
+        self._has_news = False
         with _translated():
             found = await self._engines.containers()
         self._remember(found)
         observed = [await self._observed(each) for each in found.values()]
         tokens = {each.token for each in found.values()}
         return [*observed, *self._observed_launches(tokens)]
+
+    def has_news(self) -> bool:
+        return self._has_news
+
+    def _tell_news(self) -> None:
+        """Have the engines listed soon, as something has changed there."""
+        if not self._closed:
+            self._has_news = True
+            self._wake()
 
     def unlisted(self) -> Collection[str]:
         return self._engines.unlisted
@@ -190,8 +201,7 @@ class DockerProvider:
 
         def over(outcome: Any) -> None:
             self._fitting.pop(container.id, None)
-            if not self._closed:
-                self._wake()
+            self._tell_news()
 
         def failed(failure: Any) -> None:
             error = failure.value
@@ -254,8 +264,7 @@ class DockerProvider:
             elif not launch.was_awaited:
                 self._late_failure = launch.failure
             launch.ending.callback(None)
-            if not launch.was_awaited and not self._closed:
-                self._wake()
+            self._tell_news()
 
         running.addBoth(over)
         return launch
@@ -344,6 +353,7 @@ class DockerProvider:
             if identity in ("", each.id):
                 await remove(engine, each.id)
                 self._listed.pop(each.id, None)
+                self._tell_news()
 
     # --- what runs there -----------------------------------------------------------------------
 
@@ -393,8 +403,7 @@ class DockerProvider:
         """Take note that something happened on an engine, or that it stopped telling."""
         if is_contact_lost:
             engine.lost_contact()
-        if not self._closed:
-            self._wake()
+        self._tell_news()
 
     async def close(self) -> None:
         """Make no more calls. What runs goes on."""
