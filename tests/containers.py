@@ -60,6 +60,10 @@ class Engine:
         with suppress(docker.errors.NotFound):
             self.client.remove_container(container, force=True, v=True)
 
+    def remove_image(self, image: str) -> None:
+        with suppress(docker.errors.NotFound):
+            self.client.remove_image(image, force=True)
+
     # --- what happens to it -------------------------------------------------------------------
 
     def kill(self) -> None:

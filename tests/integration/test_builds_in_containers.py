@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 
 from buildbot_drydock import DockerPool, Drydock, WorkerPool
 from buildbot_drydock.latent.docker.fields import OUR_LABELS
+from buildbot_drydock.model import ResourceStatus
 from tests import containers
 from tests.containers import Engine
 
@@ -119,6 +120,21 @@ class _BuildsInContainers(RunMasterBase):
         await self.build()
         await self.build()
         self.assertEqual(len(self.all_containers()), 1)
+        await self.tested_master.shutdown()
+
+    async def test_a_container_that_is_killed_is_replaced_at_once(self) -> None:
+        """The engine tells, as nobody asks it for longer than this test may take."""
+        await self.start(max_uses=None, min_ready=1, sweep_interval=2 * float(self.timeout))
+        rows = await self.service.store.rows()
+        while not any(each.status is ResourceStatus.ACTIVE for each in rows.resources):
+            await deferLater(reactor, _PAUSE)
+            rows = await self.service.store.rows()
+        (first,) = self.all_containers()
+        self.engine.client.kill(first["Id"])
+        while first["Id"] in {each["Id"] for each in self.all_containers()}:
+            await deferLater(reactor, _PAUSE)
+        while not self.all_containers():
+            await deferLater(reactor, _PAUSE)
         await self.tested_master.shutdown()
 
     async def test_a_build_runs_as_another_user_without_rights_in_little_memory(self) -> None:

@@ -8,7 +8,13 @@ from uuid import uuid4
 from twisted.internet.defer import Deferred
 
 from buildbot_drydock import DockerEngine, events
-from buildbot_drydock.errors import DrydockError, Misconfigured, NoCapacity, RetryLater
+from buildbot_drydock.errors import (
+    DrydockError,
+    HostUnreachable,
+    Misconfigured,
+    NoCapacity,
+    RetryLater,
+)
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.docker.fields import labels_of
 from buildbot_drydock.latent.docker.provider import DockerProvider
@@ -163,6 +169,16 @@ class _WhatHappens(_OnAnEngine):
             self.assertEqual(await each.inventory(), [])
             await each.destroy(self.token("drydock-1"))
         self.assertEqual(len(self.all_containers()), 1)
+
+    async def test_what_is_run_is_given_up_as_the_provider_is_closed(self) -> None:
+        provider = self.new_provider()
+        host = provider.connect(await self.ready(provider))
+        script = "touch begun; sleep 600"
+        running = Deferred.fromCoroutine(host.run(["sh", "-c", script], timeout=_LONG))
+        while not await host.exists("begun"):
+            await self.pause()
+        await provider.close()
+        self.assertIn("closed", str(await self.assertFailure(running, HostUnreachable)))
 
     async def test_a_cache_outlives_the_containers_of_its_place(self) -> None:
         provider = self.new_provider(caches={"/cache": "place"})

@@ -49,6 +49,11 @@ def ended(shown: str, state: Any) -> HostUnreachable:
     return _made(shown, "running a command", reason, "")
 
 
+def closed(shown: str) -> HostUnreachable:
+    """Return the error for a command that is given up, as the way to the engine is closed."""
+    return _made(shown, REACHING, "the way to its engine was closed", "")
+
+
 def no_shell(shown: str, exit_code: int, said: str) -> HostUnreachable:
     """Return the error for a script that never began."""
     return _made(

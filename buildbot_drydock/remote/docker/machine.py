@@ -12,7 +12,7 @@ from twisted.python.threadpool import ThreadPool
 
 from buildbot_drydock.errors import HostError
 from buildbot_drydock.remote.docker.exchange import Cancelled, Exchange
-from buildbot_drydock.remote.docker.failures import no_shell
+from buildbot_drydock.remote.docker.failures import closed, no_shell
 from buildbot_drydock.remote.shell.exchange import Answer, Request
 from buildbot_drydock.remote.shell.failures import said_text
 
@@ -62,6 +62,8 @@ class DockerMachine:
                 return
             if isinstance(outcome, Failure):
                 answer.errback(outcome)
+            elif outcome is None:
+                answer.errback(closed(self.shown))
             else:
                 answer.callback(outcome)
 
