@@ -163,8 +163,8 @@ class _WhatHappens(_OnAnEngine):
         await self.ready(mine)
         self.installation, before = uuid4().hex[:16], self.installation
         other = self.new_provider()
-        another_blueprint = self.new_provider("others")
         self.installation = before
+        another_blueprint = self.new_provider("others")
         for each in (other, another_blueprint):
             self.assertEqual(await each.inventory(), [])
             await each.destroy(self.token("drydock-1"))
