@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench_contention import contention
+from bench_docker import containers
 from bench_ec2 import ec2_calls
 from bench_hosts import hosts
 from bench_listings import listings
@@ -36,6 +37,7 @@ PARTS: tuple[Part, ...] = (
     contention,
     ec2_calls,
     hosts,
+    containers,
     listings,
     metrics,
 )
