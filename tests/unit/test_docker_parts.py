@@ -39,6 +39,27 @@ def fields(**values: Any) -> DockerPoolFields:
     return DockerPoolFields(**{"image": "debian:12", **values})
 
 
+class TestFields(SynchronousTestCase):
+    def test_the_engine_of_this_machine_is_meant_if_none_is_named(self) -> None:
+        self.assertEqual([each.url for each in fields().engines], ["unix:///var/run/docker.sock"])
+        named = fields(hosts=["tcp://build1:2376"])
+        self.assertEqual([each.url for each in named.engines], ["tcp://build1:2376"])
+
+    def test_no_engine_at_all_is_a_mistake(self) -> None:
+        self.assertEqual(list(fields().conflicts()), [])
+        (conflict,) = fields(hosts=[]).conflicts()
+        self.assertIn("there are no engines", conflict.message)
+
+    def test_two_mounts_in_one_place_are_a_mistake(self) -> None:
+        wrong = fields(volumes=["/srv:/work"], tmpfs={"/work": ""})
+        (conflict,) = wrong.conflicts()
+        self.assertIn("two things are mounted at /work", conflict.message)
+
+    def test_an_engine_is_named_once(self) -> None:
+        (conflict,) = fields(hosts=["unix:///a", "unix:///a"]).conflicts()
+        self.assertIn("unix:///a is listed twice", conflict.message)
+
+
 class TestRequests(SynchronousTestCase):
     def test_a_container_is_labelled_by_token_blueprint_and_installation(self) -> None:
         body = container(fields(container_labels={"team": "qa"}), ORDER)

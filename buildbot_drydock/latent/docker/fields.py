@@ -166,10 +166,9 @@ class DockerPoolFields(CommonFields):
     hosts: Annotated[
         tuple[DockerEngineFields, ...], pydantic.BeforeValidator(engines_arguments)
     ] = pydantic.Field(
-        default=(DockerEngineFields(url=LOCAL_ENGINE),),
-        min_length=1,
+        default=(),
         description="The engines, Docker's or Podman's, that the containers are spread over: a list "
-        "of `DockerEngine`, or of their URLs.",
+        f"of `DockerEngine`, or of their URLs. `{LOCAL_ENGINE}` if not given.",
         json_schema_extra={"values": "a list of DockerEngine", "remedy": _HOSTS_REMEDY},
     )
     image: str = pydantic.Field(
@@ -379,8 +378,15 @@ class DockerPoolFields(CommonFields):
         json_schema_extra=unit("seconds"),
     )
 
+    @property
+    def engines(self) -> tuple[DockerEngineFields, ...]:
+        """The engines, or the one that is meant if none is named."""
+        return self.hosts or (DockerEngineFields(url=LOCAL_ENGINE),)
+
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()
+        if "hosts" in self.model_fields_set and not self.hosts:
+            yield Conflict(("hosts",), "there are no engines", _HOSTS_REMEDY)
         yield from self._engine_conflicts()
         mounted = {*self.tmpfs, *self.caches, *(each.split(":")[1] for each in self.volumes)}
         if self.read_only and not mounted:

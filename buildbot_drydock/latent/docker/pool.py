@@ -49,7 +49,9 @@ class DockerPool(Definition):
         from buildbot_drydock.latent.docker.watching import Watch
 
         fields, reactor = self.pool_fields, surroundings.reactor
-        engines = [Engine(each, self.name, reactor, surroundings.uniform) for each in fields.hosts]
+        engines = [
+            Engine(each, self.name, reactor, surroundings.uniform) for each in fields.engines
+        ]
         wanted = wanted_interpreter(fields)
 
         async def find_interpreter(host: RemoteHost) -> str:
