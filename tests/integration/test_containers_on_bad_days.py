@@ -267,6 +267,17 @@ class TestWhatHappensInDocker(_WhatHappens):
         self.assertEqual(self.all_containers(), [])
         await self.ready(provider, "drydock-2")
 
+    async def test_a_container_is_in_all_of_its_networks(self) -> None:
+        client, names = self.engine.client, [f"{self.installation}-{n}" for n in range(2)]
+        for name in names:
+            client.create_network(name, driver="bridge", internal=True)
+            self.addCleanup(client.remove_network, name)
+        provider = self.new_provider(networks=names)
+        resource = await self.ready(provider)
+        found = client.inspect_container(resource.identity)["NetworkSettings"]["Networks"]
+        self.assertEqual(set(found), set(names))
+        await provider.destroy(resource.token)
+
 
 class TestWhatHappensInPodman(_WhatHappens):
     __test__ = True
