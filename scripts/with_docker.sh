@@ -239,6 +239,18 @@ end() {
     done
 }
 
+# Podman leaves a process behind for minutes for each command that was run in a container. At its end
+# it would begin the service's directories anew.
+end_monitors() {
+    local each
+    for each in /proc/[0-9]*; do
+        if [ "$(cat "$each/comm" 2> /dev/null)" = conmon ] &&
+            grep -qzF "$work/podman/" "$each/cmdline" 2> /dev/null; then
+            kill -KILL "${each#/proc/}" 2> /dev/null || true
+        fi
+    done
+}
+
 take_down() {
     trap '' INT TERM HUP # once is enough, and half of it is not
     local left
@@ -252,8 +264,9 @@ take_down() {
     fi
     end docker TERM
     end podman KILL
+    end_monitors
     end containerd TERM
-    grep -oE " $work/[^ ]+" /proc/self/mounts | sort -ru | xargs -r umount -l 2> /dev/null || true
+    grep -oE " $work/[^ ]+" /proc/self/mounts | sort -r | xargs -r -n 1 umount -l 2> /dev/null || true
     rm -rf "$work" || { sleep 1 && rm -rf "$work"; }
 }
 
