@@ -12,12 +12,16 @@ AWS = [*SSH, "boto3>=1.34"]  # instances of EC2 are reached over SSH
 DOCKER = ["docker>=7"]
 KUBERNETES = ["kubernetes>=29"]
 
+# What the command `drydock` needs, which asks a master from anywhere.
+CLI = ["click>=8.1", "rich>=13", "httpx>=0.27", "tomli>=2; python_version < '3.11'"]
+
 # What `make run` adds to that: a web page and a worker on the same machine.
 RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
 
 TEST = [
     *RUN,
     *DOCKER,
+    *CLI,
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
@@ -75,6 +79,7 @@ setup(
     ],
     extras_require={
         "aws": AWS,
+        "cli": CLI,
         "docker": DOCKER,
         "kubernetes": KUBERNETES,
         "ssh": SSH,
@@ -84,6 +89,7 @@ setup(
         "dev": sorted({*TEST, *LINT}),
     },
     entry_points={
+        "console_scripts": ["drydock = buildbot_drydock.cli.__main__:main"],
         # Kinds of blueprint. Other packages add theirs to the same group.
         "buildbot_drydock.blueprints": [
             "docker = buildbot_drydock.latent.docker.pool:DockerPool",

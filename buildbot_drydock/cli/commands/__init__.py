@@ -1,0 +1,1 @@
+"""The commands of ``drydock``, one module per group; ``program`` lists the modules."""

@@ -1,0 +1,46 @@
+"""What can be done about a reason for waiting, and about a state of a blueprint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+OF_REASONS: Final[Mapping[str, str]] = {
+    "full": "wait, release a lease (drydock leases), or raise `limit` of {blueprint}",
+    "over-budget": "wait, or raise `max_hourly_cost` of {blueprint}",
+    "booting": "wait; if it never comes, see drydock log --blueprint {blueprint}",
+    "reclaiming": "wait: it goes, for one that fits",
+    "backing-off": "read the error; it is tried again by itself",
+    "probing": "read the error; once one host comes up, all is forgotten",
+    "misconfigured": "do what the error says; it is tried again every 10 minutes, and after a "
+    "reconfig",
+    "held-back": "read the error; see drydock log --resource {resource}",
+    "out-of-service": "ask who did it, or: drydock resume {blueprint}",
+    "no-host-in-service": "see drydock hosts; drydock resume --host NAME takes one back",
+    "does-not-fit": "another blueprint has to serve it; if none can, change its `labels` or what "
+    "is required",
+}
+OF_STATES: Final[Mapping[str, str]] = {
+    "paused": "drydock resume {name}",
+    "draining": "drydock resume {name}",
+    "disabled": "drydock resume {name}",
+    "misconfigured": "do what the error says; it is tried again every 10 minutes, and after a "
+    "reconfig",
+    "backing-off": "read the error; it is tried again by itself",
+    "probing": "read the error; once one host comes up, all is forgotten",
+    "retired": "nothing: it left the configuration, and its last hosts go",
+}
+
+
+class _Filled(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return key.upper()
+
+
+def of_reason(reason: Mapping[str, Any]) -> str:
+    """Return what to do about why a lease waits; nothing if a later version gives the reason."""
+    return OF_REASONS.get(str(reason.get("kind")), "").format_map(_Filled(reason))
+
+
+def of_blueprint(row: Mapping[str, Any]) -> str:
+    return OF_STATES.get(str(row.get("state")), "").format_map(_Filled(row))
