@@ -43,7 +43,7 @@ class _Together(LoadScopeScheduling):
 @cache
 def _shared_by(path: Path) -> str:
     """Return which module of helpers a file uses that stands for real servers or machines."""
-    pattern = r"^from tests\b.*\b(databases|ssh_hosts|container)(s|_pools)?\b"
+    pattern = r"^from tests\b.*\b(databases|ssh_hosts|cli_masters|container)(s|_pools)?\b"
     found = re.search(pattern, path.read_text(), re.MULTILINE)
     return found.group(1) if found else ""
 

@@ -144,8 +144,10 @@ def _about_builder(read: Mapping[str, Any], now: float) -> Iterable[RenderableTy
     workers, leases = read["workers"], read["leases"]
     pending = [row for row in leases if row["status"] == "pending"]
     having = {row["worker"] for row in leases if row["status"] in ("acquired", "active")}
-    busy = f"{len(having)} of {_number(len(workers), 'worker')} have a host"
-    yield text(f"{busy}, {len(pending)} of their leases wait")
+    yield text(
+        f"{_number(len(workers), 'worker')}, {len(having)} with a host; "
+        f"{_number(len(pending), 'lease')} waiting"
+    )
     if not workers:
         yield text("Remedy: give the builder workernames=drydock.workernames(POOL)", "dim")
     elif requests and not pending:

@@ -199,7 +199,7 @@ def _why(problem: BaseException) -> str:
     if isinstance(problem, Interrupted):
         return f"the command was ended: {problem}"
     if isinstance(problem, CommandError):
-        return f"the command ended: {problem.message}"
+        return f"the command ended: {problem.kind}"
     return f"the command failed: {type(problem).__name__}"
 
 
