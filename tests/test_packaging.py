@@ -15,7 +15,7 @@ class EntryPointTests(SynchronousTestCase):
         points = distribution(NAME).entry_points
         self.assertEqual(
             {point.group for point in points},
-            {"buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util"},
+            {"buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util", "console_scripts"},
         )
         for point in points:
             self.assertTrue(callable(point.load()), point)

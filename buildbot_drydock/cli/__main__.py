@@ -17,8 +17,7 @@ def main() -> None:
         if missing not in NEEDED:
             raise
         print(
-            f"drydock: {missing} is not installed.\n"
-            "Remedy: pip install 'buildbot-drydock[cli]'",
+            f"drydock: {missing} is not installed.\nRemedy: pip install 'buildbot-drydock[cli]'",
             file=sys.stderr,
         )
         sys.exit(Exit.PROBLEMS)

@@ -152,9 +152,7 @@ class Client:
         user = self._settings.user
         if not user:
             raise NotLoggedIn("nobody is logged in", "give --user, and the password by a file")
-        response = self._send(
-            "GET", LOGIN, auth=(user, self._password()), follow_redirects=False
-        )
+        response = self._send("GET", LOGIN, auth=(user, self._password()), follow_redirects=False)
         if response.status_code in (401, 403):
             raise NotLoggedIn(
                 f"{self.master} does not accept the password of {user}",

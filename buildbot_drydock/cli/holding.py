@@ -96,9 +96,7 @@ class Holding:
             if row["status"] not in LIVING:
                 continue
             try:
-                self._look_at(
-                    self._client.act(f"{LEASES}/{number}", "release", {"reason": reason})
-                )
+                self._look_at(self._client.act(f"{LEASES}/{number}", "release", {"reason": reason}))
             except CommandError as problem:
                 left = span((row["expires_at"] or 0) - self._client.master_now())
                 self._teller.note(

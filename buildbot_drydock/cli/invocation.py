@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import secrets
+import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -26,12 +26,17 @@ CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
 def _now() -> float:
+    """Tell the time, in seconds since the epoch."""
     return datetime.now(tz=timezone.utc).timestamp()
 
 
 def _pause(seconds: float) -> None:
     """Let seconds pass, or less if a signal ends it."""
     threading.Event().wait(seconds)
+
+
+def _new_mark() -> str:
+    return secrets.token_hex(8)
 
 
 def _ask_password(user: str) -> str:
@@ -46,15 +51,14 @@ class Invocation:
     output: Output = field(default_factory=Output)
     interruptions: Interruptions = field(default_factory=Interruptions)
     now: Callable[[], float] = _now
-    ticks: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = _pause
-    new_mark: Callable[[], str] = lambda: secrets.token_hex(8)
+    new_mark: Callable[[], str] = _new_mark
     transport: httpx.BaseTransport | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
         """The settings. Raises ``WrongSettings``."""
-        can_ask = click.get_text_stream("stdin").isatty()
+        can_ask = sys.stdin.isatty()
         return read_settings(self.options, ask_password=_ask_password if can_ask else None)
 
     @functools.cached_property
@@ -67,11 +71,11 @@ def choose_json(ctx: click.Context, param: click.Parameter, value: bool) -> None
         ctx.ensure_object(Invocation).output.as_json = True
 
 
-def verb(*names: str) -> Callable[[CommandT], click.Command]:
+def verb(name: str) -> Callable[[CommandT], click.Command]:
     """Make a function a command: its first argument is the ``Invocation``."""
 
     def decorate(function: CommandT) -> click.Command:
-        given = click.pass_obj(function)
+        given: Callable[..., Any] = click.pass_obj(function)
         given = click.option(
             "--json",
             is_flag=True,
@@ -79,6 +83,6 @@ def verb(*names: str) -> Callable[[CommandT], click.Command]:
             callback=choose_json,
             help="Write the rows of the master's API, as JSON.",
         )(given)
-        return click.command(*names)(given)
+        return click.command(name)(given)
 
     return decorate

@@ -101,9 +101,7 @@ def of_waiting(rows: Iterable[Row], now: float) -> list[Finding]:
         kinds = {reason["kind"] for reason in row["reasons"]}
         waited = now - row["requested_at"]
         if kinds == {"does-not-fit"}:
-            found.append(
-                _problem(subject, f"no blueprint ever fits: {_first(row)}", _remedy(row))
-            )
+            found.append(_problem(subject, f"no blueprint ever fits: {_first(row)}", _remedy(row)))
         elif waited >= LONG_WAIT_SECONDS:
             message = f"it has waited for {span(waited)}: {_first(row)}"
             found.append(_problem(subject, message, _remedy(row)))

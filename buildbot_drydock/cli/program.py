@@ -80,7 +80,7 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     "--version", is_flag=True, expose_value=False, callback=_version, help="Show the version."
 )
 @click.pass_obj
-def drydock(invocation: Invocation, **options: str | None) -> None:
+def drydock(invocation: Invocation, /, **options: str | None) -> None:
     """Lease build hosts from a Buildbot master, and look after them.
 
     Each option can be an environment variable, too, such as DRYDOCK_MASTER.

@@ -92,7 +92,5 @@ class Requests:
             self.taken[found["leaseid"]] = found
 
     def _find(self, mark: str) -> Row | None:
-        rows = self._client.rows(
-            LEASES, status=LIVING, order="-leaseid", limit=_LOOKED_THROUGH
-        )
+        rows = self._client.rows(LEASES, status=LIVING, order="-leaseid", limit=_LOOKED_THROUGH)
         return next((row for row in rows if row["attributes"].get(MARK) == mark), None)

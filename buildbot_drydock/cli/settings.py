@@ -98,7 +98,7 @@ def read_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as problem:
         raise WrongSettings(f"{path} can't be read: {problem}") from None
     try:
-        written = tomllib.loads(content)
+        written: dict[str, Any] = tomllib.loads(content)
     except tomllib.TOMLDecodeError as problem:
         raise WrongSettings(f"{path} is not TOML: {problem}") from None
     others = written.get("masters", {})
@@ -135,9 +135,7 @@ def _chosen(written: Mapping[str, Any], given: dict[str, str]) -> dict[str, str]
         given.pop("master", None)
         # Credentials for one master are not sent to another.
         return {"ca_file": usual.get("ca_file", ""), **others[name]}
-    if "master" in given and address(given["master"]) != address(
-        usual.get("master", USUAL_MASTER)
-    ):
+    if "master" in given and address(given["master"]) != address(usual.get("master", USUAL_MASTER)):
         return {}
     return usual
 
@@ -170,7 +168,9 @@ def _secret(values: Mapping[str, str], key: str) -> str | None:
     if not name:
         return None
     try:
-        content = sys.stdin.readline() if name == "-" else Path(name).expanduser().read_text("utf-8")
+        content = (
+            sys.stdin.readline() if name == "-" else Path(name).expanduser().read_text("utf-8")
+        )
     except (OSError, UnicodeDecodeError) as problem:
         raise WrongSettings(f"{key}_file: {name} can't be read: {problem}") from None
     secret = content.split("\n")[0].rstrip("\r")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -63,31 +63,27 @@ def moment(time: float | None) -> str:
     return datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-class Duration(click.ParamType[float]):
-    """An option's value that is a duration, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        try:
-            found = seconds_of(value)
-        except ValueError as problem:
-            self.fail(str(problem), param, ctx)
-        if found <= 0:
-            self.fail("give a duration above zero", param, ctx)
-        return found
+# --- as values of options --------------------------------------------------------------------
 
 
-class Until(click.ParamType[str]):
-    """An option's value that is a time to come. It is kept as text until the clock is known."""
+def duration_option(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Return the seconds that an option gives."""
+    if value is None:
+        return None
+    try:
+        found = seconds_of(value)
+    except ValueError as problem:
+        raise click.BadParameter(str(problem), ctx, param) from None
+    if found <= 0:
+        raise click.BadParameter("give a duration above zero", ctx, param)
+    return found
 
-    name = "time"
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+def time_option(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Check a time to come. It stays a text until the master's clock is known."""
+    if value is not None:
         try:
             time_of(value, 0.0)
         except ValueError as problem:
-            self.fail(str(problem), param, ctx)
-        return str(value)
+            raise click.BadParameter(str(problem), ctx, param) from None
+    return value

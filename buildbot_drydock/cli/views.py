@@ -133,9 +133,7 @@ def about(event: Row) -> str:
 
 def event(row: Row) -> RenderableType:
     """Return an event as a line; what is longer is set below its beginning."""
-    return sentence(
-        row["sentence"] or row["kind"], beside=f"{moment(row['at'])}  {about(row)}: "
-    )
+    return sentence(row["sentence"] or row["kind"], beside=f"{moment(row['at'])}  {about(row)}: ")
 
 
 def lease_line(row: Row) -> RenderableType:

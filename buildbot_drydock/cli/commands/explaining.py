@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from buildbot_drydock.cli import problems, remedies, views
-from buildbot_drydock.cli.client import Client, Row, part
+from buildbot_drydock.cli.client import Client, Row
 from buildbot_drydock.cli.commands.status import finding
 from buildbot_drydock.cli.exits import NotFound
 from buildbot_drydock.cli.invocation import Invocation, verb
@@ -80,9 +80,7 @@ def _of_builder(client: Client, builder: Row) -> dict[str, Any]:
     workers = client.rows(f"{path}/workers")
     living = client.rows("drydock_leases", status=LIVING, order="leaseid", limit=1_000)
     names = {row["name"] for row in workers}
-    leases = [
-        row for row in living if row["builder"] == builder["name"] or row["worker"] in names
-    ]
+    leases = [row for row in living if row["builder"] == builder["name"] or row["worker"] in names]
     leases.sort(key=lambda row: (row["status"] != "pending", row["leaseid"]))
     read = {"builder": builder, "requests": requests, "workers": workers, "leases": leases}
     return _with_blueprints(client, read)
@@ -95,9 +93,7 @@ def _with_blueprints(client: Client, read: dict[str, Any]) -> dict[str, Any]:
     wanted = {each.get("blueprint") for row in leases for each in row["reasons"]}
     wanted |= {row["blueprint"] for row in leases}
     wanted |= {name for row in leases for name in row["blueprints"]}
-    read["blueprints"] = [
-        row for row in blueprints if "builder" in read or row["name"] in wanted
-    ]
+    read["blueprints"] = [row for row in blueprints if "builder" in read or row["name"] in wanted]
     read["events"] = (
         client.rows(
             "drydock_events",
@@ -191,7 +187,10 @@ def _about_lease(row: Row, now: float) -> Iterable[RenderableType]:
             ("  build", views.build(row)),
             ("  requires", pairs(row["requires"])),
             ("  blueprints", ", ".join(row["blueprints"])),
-            ("  requested", f"{moment(row['requested_at'])}, {span(now - row['requested_at'])} ago"),
+            (
+                "  requested",
+                f"{moment(row['requested_at'])}, {span(now - row['requested_at'])} ago",
+            ),
             ("  since", f"{moment(row['since'])}, {span(now - row['since'])} ago"),
             ("  expires", moment(row["expires_at"]) if row["status"] in LIVING else ""),
             ("  given back", "\n".join(map(str, row["returns"]))),

@@ -11,7 +11,7 @@ from buildbot_drydock.cli import views
 from buildbot_drydock.cli.client import Row
 from buildbot_drydock.cli.exits import CommandError, NotFound, Refused
 from buildbot_drydock.cli.invocation import Invocation, verb
-from buildbot_drydock.cli.times import Duration, moment
+from buildbot_drydock.cli.times import duration_option, moment
 
 _reason = click.option("--reason", "-m", default="", help="Why, for others to read.")
 _id = click.IntRange(1)
@@ -42,7 +42,6 @@ def _each(
         output.json(rows)
     if failed is not None:
         raise failed
-
 
 
 @verb("release-lease")
@@ -81,7 +80,7 @@ def release_lease(
 @click.argument("numbers", nargs=-1, required=True, type=_id, metavar="LEASE...")
 @click.option(
     "--lifetime",
-    type=Duration(),
+    callback=duration_option,
     metavar="DURATION",
     help="How long they live on, from now: 30m. Without, as long as a worker's lease.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final, TextIO
+from typing import Final
 
 import click
 
@@ -15,7 +15,7 @@ from buildbot_drydock.cli.interruption import Interrupted
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.output import Output, pairs
 from buildbot_drydock.cli.requesting import LIVING, Requests
-from buildbot_drydock.cli.times import Duration, Until, moment, time_of
+from buildbot_drydock.cli.times import duration_option, moment, time_of, time_option
 
 HELD_SECONDS: Final = 300.0
 KEPT_SECONDS: Final = 3_600.0
@@ -63,7 +63,6 @@ def _attributes(ctx: click.Context, param: click.Parameter, value: str | None) -
     if not value.startswith("@"):
         raise click.BadParameter("give a file of JSON as @FILE, or @- for the standard input")
     try:
-        file: TextIO
         with click.open_file(value[1:], encoding="utf-8") as file:
             found = json.load(file)
     except (OSError, ValueError) as problem:
@@ -103,20 +102,20 @@ def _attributes(ctx: click.Context, param: click.Parameter, value: str | None) -
 )
 @click.option(
     "--until",
-    type=Until(),
+    callback=time_option,
     metavar="TIME",
     help="When it ends anyway: 2h, or 2030-12-31T18:00.",
 )
 @click.option(
     "--lifetime",
-    type=Duration(),
+    callback=duration_option,
     metavar="DURATION",
     help="How long it outlives this command if that is killed, or kept.  [default: 5m; with --keep "
     "1h, or as --until says]",
 )
 @click.option(
     "--timeout",
-    type=Duration(),
+    callback=duration_option,
     metavar="DURATION",
     help="Give up if it is not active by then.  [default: never]",
 )
@@ -144,7 +143,9 @@ def lease(
     and gives them back. If one of them ends, all are given back, and the last line says why.
     """
     client, output = invocation.client, invocation.output
-    client.rows("drydock_blueprints", limit=0)  # which tells whether there is a master, and its time
+    client.rows(
+        "drydock_blueprints", limit=0
+    )  # which tells whether there is a master, and its time
     end = None if until is None else time_of(until, client.master_now())
     seconds = _lifetime(lifetime, keep, None if end is None else end - client.master_now())
     params = {
@@ -256,4 +257,3 @@ def _end(
 
 
 COMMANDS: Final = (lease,)
-

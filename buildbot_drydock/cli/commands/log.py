@@ -23,7 +23,9 @@ _PAGE: Final = 1_000
 class Following:
     """The events after some that are known, each of them once."""
 
-    def __init__(self, client: Client, path: str, filters: dict[str, Any], known: list[Row]) -> None:
+    def __init__(
+        self, client: Client, path: str, filters: dict[str, Any], known: list[Row]
+    ) -> None:
         self._client = client
         self._path = path
         self._filters = filters
@@ -97,9 +99,7 @@ def _earliest(since: str, now: float) -> float:
         raise click.BadParameter(str(problem), param_hint="--since") from None
 
 
-def _path(
-    client: Client, lease: int | None, resource: int | None, blueprint: str | None
-) -> str:
+def _path(client: Client, lease: int | None, resource: int | None, blueprint: str | None) -> str:
     chosen = [each for each in (lease, resource, blueprint) if each is not None]
     if len(chosen) > 1:
         raise click.UsageError("give one of --lease, --resource and --blueprint")

@@ -8,12 +8,12 @@ import click
 
 from buildbot_drydock.cli.client import part
 from buildbot_drydock.cli.invocation import Invocation, verb
-from buildbot_drydock.cli.times import Until, moment, time_of
+from buildbot_drydock.cli.times import moment, time_of, time_option
 
 _reason = click.option("--reason", "-m", default="", help="Why, for others to read.")
 _until = click.option(
     "--until",
-    type=Until(),
+    callback=time_option,
     metavar="TIME",
     help="When it ends by itself: 2h, or 2030-12-31T18:00. Without, somebody has to end it.",
 )
@@ -112,4 +112,3 @@ def resume(
 
 
 COMMANDS: Final = (pause, drain, disable, resume)
-

@@ -15,7 +15,7 @@ from buildbot_drydock.cli.exits import Unreachable
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.output import sentence, table, text
 from buildbot_drydock.cli.problems import Finding, Severity
-from buildbot_drydock.cli.times import Duration, span
+from buildbot_drydock.cli.times import duration_option, span
 
 _WAITING_SHOWN: Final = 10
 _MOST_WAITING: Final = 1_000
@@ -27,10 +27,10 @@ _STYLES: Final = {Severity.PROBLEM: "bold red", Severity.NOTICE: "magenta", Seve
 @click.option("--watch", "-w", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--interval",
-    type=Duration(),
-    default=2.0,
+    callback=duration_option,
+    default="2s",
     metavar="DURATION",
-    show_default="2s",
+    show_default=True,
     help="Between two looks.",
 )
 def status(invocation: Invocation, watch: bool, interval: float) -> None:
@@ -157,4 +157,3 @@ def _again_and_again(invocation: Invocation, interval: float) -> None:
 
 
 COMMANDS: Final = (status,)
-

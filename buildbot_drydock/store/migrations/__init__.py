@@ -43,6 +43,11 @@ def newest_revision() -> str:
     return newest
 
 
+def known_revisions() -> list[str]:
+    """Return the revisions of the schema that this package knows, newest first."""
+    return [script.revision for script in _chain().walk_revisions()]
+
+
 def _chain() -> ScriptDirectory:
     return ScriptDirectory(str(_HERE), version_locations=[str(_HERE / "versions")])
 
@@ -95,7 +100,7 @@ def _migrate(connection: Connection, chain: ScriptDirectory) -> DatabaseTooNew |
 
 
 def _too_new(context: MigrationContext, chain: ScriptDirectory) -> DatabaseTooNew | None:
-    known = {script.revision for script in chain.walk_revisions()}
+    known = known_revisions()
     unknown = [revision for revision in context.get_current_heads() if revision not in known]
     if not unknown:
         return None
