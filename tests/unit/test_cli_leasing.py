@@ -1,0 +1,140 @@
+"""No lease is lost, whatever happens when."""
+
+from __future__ import annotations
+
+import signal
+
+import httpx
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from buildbot_drydock.cli.interruption import Interrupted, Interruptions
+from tests.unit.pretended_master import Call, PretendedMaster
+
+LEASE = ("lease", "--count", "2")
+
+
+class Moments:
+    """Has something happen at a certain moment: before or after a request, or at a pause."""
+
+    def __init__(self, call: Call, when: int, what: object) -> None:
+        self.left = when
+        self.what = what
+        call.master.before = call.master.after = self.moment
+        call.paused = self.moment
+
+    def moment(self, request: object = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.what()  # type: ignore[operator]
+
+
+class SignalTests(SynchronousTestCase):
+    @given(st.integers(1, 60), st.sampled_from([signal.SIGINT, signal.SIGTERM, signal.SIGHUP]))
+    def test_a_signal_at_any_moment_leaves_no_lease(self, when: int, number: int) -> None:
+        call = Call(PretendedMaster())
+        Moments(call, when, lambda: call.invocation.interruptions.arrive(number))
+        self.assertEqual(call.run(*LEASE), 128 + number, call.errors.getvalue())
+        self.assertEqual(call.master.living, [])
+
+    @given(st.integers(1, 12))
+    def test_kept_leases_outlive_a_signal(self, when: int) -> None:
+        call = Call(PretendedMaster())
+        Moments(call, when, lambda: call.invocation.interruptions.arrive(signal.SIGINT))
+        self.assertEqual(call.run(*LEASE, "--keep"), 130)
+        self.assertEqual(len(call.master.living), len(call.master.leases))
+        for number in call.master.living:
+            self.assertIn(f"lease {number} is kept until", call.errors.getvalue())
+
+    def test_what_is_held_is_ended_after_it(self) -> None:
+        interruptions = Interruptions()
+        done = []
+        with self.assertRaises(Interrupted), interruptions.held():
+            interruptions.arrive(signal.SIGTERM)
+            done.append("still there")
+        self.assertEqual(done, ["still there"])
+
+    def test_who_asks_twice_is_not_kept_waiting(self) -> None:
+        interruptions = Interruptions()
+        with self.assertRaises(Interrupted), interruptions.held():
+            interruptions.arrive(signal.SIGINT)
+            interruptions.arrive(signal.SIGINT)
+            self.fail("the second one does not wait")
+
+
+class LostReplyTests(SynchronousTestCase):
+    def call_with(self, lost: int, when: str) -> Call:
+        """Call, with a master whose *lost* th answer to a request of a lease is lost."""
+        call = Call(PretendedMaster())
+        count = 0
+
+        def moment(request: httpx.Request) -> None:
+            nonlocal count
+            if request.method == "POST" and request.url.path.endswith("drydock_leases"):
+                count += 1
+                if count == lost:
+                    raise httpx.ReadError("the network is cut", request=request)
+
+        setattr(call.master, when, moment)
+        return call
+
+    def test_a_lease_whose_reply_was_lost_is_found_again(self) -> None:
+        for lost in (1, 2):
+            call = self.call_with(lost, "after")
+            self.assertEqual(call.run(*LEASE, "--keep"), 0, call.errors.getvalue())
+            self.assertEqual(call.master.living, [1, 2])
+
+    def test_a_request_that_was_lost_is_made_again(self) -> None:
+        call = self.call_with(1, "before")
+        self.assertEqual(call.run(*LEASE, "--keep"), 0, call.errors.getvalue())
+        self.assertEqual(call.master.living, [1, 2])
+
+    def test_a_signal_before_it_is_found_again_leaves_no_lease(self) -> None:
+        call = self.call_with(1, "after")
+        call.paused = lambda: call.invocation.interruptions.arrive(signal.SIGINT)
+        self.assertEqual(call.run(*LEASE), 130)
+        self.assertEqual((call.master.living, len(call.master.leases)), ([], 1))
+
+    def test_a_master_that_never_answers_again_is_given_up_when_the_leases_expire(self) -> None:
+        call = Call(PretendedMaster())
+
+        def gone(request: httpx.Request) -> None:
+            if call.master.now > 1_800_000_020:
+                raise httpx.ConnectError("nobody there", request=request)
+
+        call.master.before = gone
+        self.assertEqual(call.run("lease", "--lifetime", "1m"), 3)
+        self.assertIn("the leases have expired meanwhile", call.errors.getvalue())
+        self.assertIn("could not be released", call.errors.getvalue())
+        self.assertLess(call.master.now, 1_800_000_000 + 200)
+
+
+class EndingTests(SynchronousTestCase):
+    def test_if_one_breaks_all_are_given_back_and_the_last_line_says_why(self) -> None:
+        call = Call(PretendedMaster())
+        call.master.becomes, call.master.reason = "broken", "it is\nbroken"
+        self.assertEqual(call.run(*LEASE), 8)
+        self.assertEqual(call.master.living, [])
+        self.assertIn("has ended (broken): it is\nbroken", call.errors.getvalue())
+
+    def test_leases_are_renewed_while_they_are_held(self) -> None:
+        call = Call(PretendedMaster())
+        end = call.master.now + 3_600
+
+        def stop() -> None:
+            if call.master.now > end:
+                call.invocation.interruptions.arrive(signal.SIGINT)
+
+        call.paused = stop
+        self.assertEqual(call.run("lease", "--lifetime", "5m"), 130)
+        renewals = call.master.requests.count("renew drydock_leases/1")
+        self.assertGreaterEqual(renewals, 34)  # every 100 s
+        self.assertLess(renewals, 40)
+
+    def test_waiting_is_told_once_for_the_same_reason(self) -> None:
+        call = Call(PretendedMaster())
+        call.master.becomes = "pending"
+        self.assertEqual(call.run("lease", "--timeout", "30s"), 9)
+        self.assertEqual(call.out.getvalue().count("linux is full"), 1)
+        self.assertEqual(call.out.getvalue().count("lease-requested, it says."), 1)
