@@ -45,7 +45,7 @@ class TextTests(SynchronousTestCase):
         long = "word " * 100
         shown = written(state("broken"), table(("A", "B"), [(long, state("active"))]))
         self.assertNotIn("\x1b", shown)
-        self.assertIn(f"{long} active".replace("  active", "   active"), shown)
+        self.assertIn(long, shown)
         self.assertEqual([line for line in shown.splitlines() if line != line.rstrip()], [])
 
     def test_a_terminal_gets_colours_unless_they_are_not_wanted(self) -> None:
