@@ -18,6 +18,7 @@ from buildbot_drydock.cli.problems import Finding, Severity
 @click.option(
     "--basedir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIRECTORY",
     help="Check the configuration and the database of the master in this directory, too; on its "
     "machine, as its user.",
 )

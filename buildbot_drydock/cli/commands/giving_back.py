@@ -13,7 +13,9 @@ from buildbot_drydock.cli.exits import CommandError, NotFound, Refused
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.times import duration_option, moment
 
-_reason = click.option("--reason", "-m", default="", help="Why, for others to read.")
+_reason = click.option(
+    "--reason", "-m", default="", metavar="TEXT", help="Why, for others to read."
+)
 _id = click.IntRange(1)
 
 
@@ -121,7 +123,9 @@ def release_resource(
 
 
 @verb("reclaim")
-@click.option("--blueprint", "-b", multiple=True, help="The idle hosts of this blueprint.")
+@click.option(
+    "--blueprint", "-b", multiple=True, metavar="NAME", help="The idle hosts of this blueprint."
+)
 @click.option("--all", "everything", is_flag=True, help="The idle hosts of all blueprints.")
 @_reason
 def reclaim(

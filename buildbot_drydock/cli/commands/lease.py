@@ -83,17 +83,34 @@ def _attributes(ctx: click.Context, param: click.Parameter, value: str | None) -
     metavar="NAME=VALUE",
     help="A label that the host must have.",
 )
-@click.option("--blueprint", "-b", multiple=True, help="Only from this one; may be repeated.")
-@click.option("--type", "type_", default="host", show_default=True, help="The type of resource.")
+@click.option(
+    "--blueprint", "-b", multiple=True, metavar="NAME", help="Only from this one; may be repeated."
+)
+@click.option(
+    "--type",
+    "type_",
+    default="host",
+    show_default=True,
+    metavar="NAME",
+    help="The type of resource.",
+)
 @click.option(
     "--count",
     "-n",
     type=click.IntRange(1, MOST_AT_ONCE),
+    metavar="NUMBER",
     default=1,
     show_default=True,
     help="How many leases.",
 )
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option(
+    "--priority",
+    type=int,
+    default=0,
+    show_default=True,
+    metavar="NUMBER",
+    help="Higher goes first.",
+)
 @click.option(
     "--attributes",
     callback=_attributes,

@@ -18,6 +18,7 @@ LIVING_LEASES: Final = ("pending", "acquired", "active", "released", "broken")
 _limit = click.option(
     "--limit",
     type=click.IntRange(1, 1_000),
+    metavar="NUMBER",
     default=100,
     show_default=True,
     help="The newest so many.",
@@ -55,7 +56,7 @@ def blueprints(invocation: Invocation, names: tuple[str, ...]) -> None:
 
 
 @verb("resources")
-@click.option("--blueprint", "-b", multiple=True, help="Only those of this one.")
+@click.option("--blueprint", "-b", multiple=True, metavar="NAME", help="Only those of this one.")
 @click.option(
     "--status",
     multiple=True,
@@ -87,8 +88,10 @@ def resources(
     type=click.Choice((*LIVING_LEASES, "destroyed")),
     help="Only those of this status.",
 )
-@click.option("--blueprint", "-b", multiple=True, help="Only those on resources of this one.")
-@click.option("--builder", help="Only those for builds of this builder.")
+@click.option(
+    "--blueprint", "-b", multiple=True, metavar="NAME", help="Only those on resources of this one."
+)
+@click.option("--builder", metavar="NAME", help="Only those for builds of this builder.")
 @_all
 @_limit
 def leases(
@@ -111,7 +114,7 @@ def leases(
 
 
 @verb("hosts")
-@click.option("--blueprint", "-b", help="Only those that this one lists.")
+@click.option("--blueprint", "-b", metavar="NAME", help="Only those that this one lists.")
 def hosts(invocation: Invocation, blueprint: str | None) -> None:
     """Show the machines that blueprints list, and which are out of service."""
     client = invocation.client

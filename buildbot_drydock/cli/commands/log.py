@@ -52,12 +52,20 @@ class Following:
 
 
 @verb("log")
-@click.option("--lease", "-l", type=click.IntRange(1), help="Of this lease.")
-@click.option("--resource", "-R", type=click.IntRange(1), help="Of this resource.")
-@click.option("--blueprint", "-b", help="Of this blueprint.")
-@click.option("--kind", multiple=True, help="Only events of this kind, such as launch-failed.")
+@click.option("--lease", "-l", type=click.IntRange(1), metavar="ID", help="Of this lease.")
+@click.option("--resource", "-R", type=click.IntRange(1), metavar="ID", help="Of this resource.")
+@click.option("--blueprint", "-b", metavar="NAME", help="Of this blueprint.")
 @click.option(
-    "--lines", "-n", type=click.IntRange(0, _PAGE), default=50, show_default=True, help="The last."
+    "--kind", multiple=True, metavar="KIND", help="Only events of this kind, such as launch-failed."
+)
+@click.option(
+    "--lines",
+    "-n",
+    type=click.IntRange(0, _PAGE),
+    metavar="NUMBER",
+    default=50,
+    show_default=True,
+    help="The last.",
 )
 @click.option(
     "--since", metavar="TIME", help="Only what is later: 2h for two hours ago, or a date."

@@ -10,7 +10,9 @@ from buildbot_drydock.cli.client import part
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.times import moment, time_of, time_option
 
-_reason = click.option("--reason", "-m", default="", help="Why, for others to read.")
+_reason = click.option(
+    "--reason", "-m", default="", metavar="TEXT", help="Why, for others to read."
+)
 _until = click.option(
     "--until",
     callback=time_option,
@@ -81,7 +83,9 @@ def drain(invocation: Invocation, names: tuple[str, ...], reason: str, until: st
 
 @verb("disable")
 @_names_or_host
-@click.option("--host", "hosts", multiple=True, help="A listed host, instead of a blueprint.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="A listed host, instead of a blueprint."
+)
 @click.option("--at-once", is_flag=True, help="Break the leases on the host, instead of waiting.")
 @_reason
 @_until
@@ -102,7 +106,9 @@ def disable(
 
 @verb("resume")
 @_names_or_host
-@click.option("--host", "hosts", multiple=True, help="A listed host, instead of a blueprint.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="A listed host, instead of a blueprint."
+)
 @_reason
 def resume(
     invocation: Invocation, names: tuple[str, ...], hosts: tuple[str, ...], reason: str
