@@ -29,6 +29,7 @@ LOGIN: Final = "auth/login"
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 30.0
 MOST_ROWS: Final = 1_000  # of one page
+_FRESH_SECONDS: Final = 600.0  # since a log-in
 NO_DRYDOCK: Final = "Drydock does not run on this master"
 
 Row = dict[str, Any]
@@ -53,6 +54,7 @@ class Client:
         self._now = now
         self._transport = transport
         self._logged_in = False
+        self._logged_in_at = 0.0
         self._http = self._connected()
         self.clock_difference: float | None = None  # seconds that the master is ahead
 
@@ -164,6 +166,7 @@ class Client:
                 "if a proxy logs people in, give token_file",
             )
         self._logged_in = True
+        self._logged_in_at = self._now()
 
     def _password(self) -> str:
         if self._settings.password is not None:
@@ -180,7 +183,9 @@ class Client:
         response = send()
         if response.status_code != 403:
             return response
-        if self._settings.user and not self._logged_in:
+        # A session ends after a while; a refusal soon after the log-in is meant.
+        stale = self._now() - self._logged_in_at > _FRESH_SECONDS
+        if self._settings.user and (not self._logged_in or stale):
             self.log_in()
             return send()
         return response

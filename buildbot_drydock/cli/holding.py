@@ -91,17 +91,22 @@ class Holding:
                 raise
 
     def release(self, reason: str) -> None:
-        """Give all back; say so of what could not be. Raises nothing but for signals."""
+        """Give all back first, and then tell of it; say so of what could not be."""
+        changed = []
         for number, row in self.leases.items():
             if row["status"] not in LIVING:
                 continue
             try:
-                self._look_at(self._client.act(f"{LEASES}/{number}", "release", {"reason": reason}))
+                changed.append(
+                    self._client.act(f"{LEASES}/{number}", "release", {"reason": reason})
+                )
             except CommandError as problem:
                 left = span((row["expires_at"] or 0) - self._client.master_now())
                 self._teller.note(
                     f"lease {number} could not be released, and expires in {left}: {problem}"
                 )
+        for row in changed:
+            self._look_at(row)
         with suppress(CommandError):
             self._tell_events()
 

@@ -6,11 +6,13 @@ is not. Programs get the rows of the API as JSON, unchanged. Nothing is ever HTM
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TextIO
+from contextlib import suppress
+from typing import IO, Any, Final, TextIO
 
 from rich.console import Console, RenderableType
 from rich.padding import Padding
@@ -30,6 +32,10 @@ STYLES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("broken", "misconfigured", "unreachable"), "bold red"),
     **dict.fromkeys(("released", "destroyed", "retired"), "dim"),
 }
+
+
+class OutputGone(BaseException):
+    """Nobody can read what is written any more. It ends the program as a signal does."""
 
 
 class Output:
@@ -58,49 +64,63 @@ class Output:
         self._write(json.dumps(value, ensure_ascii=False))
 
     def _write(self, text: str) -> None:
-        self._file.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
-        self._file.flush()
+        try:
+            self._file.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+            self._file.flush()
+        except OSError:  # a pipe that nobody reads, a terminal that is gone, a disk that is full
+            raise OutputGone from None
 
     # --- for people --------------------------------------------------------------------------
 
     def show(self, *parts: RenderableType) -> None:
-        if self.is_terminal:
-            for each in parts:
-                self.console.print(each, soft_wrap=isinstance(each, Text))
-            return
-        with self.console.capture() as captured:
-            for each in parts:
-                self.console.print(each, soft_wrap=isinstance(each, Text))
-        # Tables fill their last column with spaces.
-        self._write("\n".join(line.rstrip() for line in captured.get()[:-1].split("\n")))
+        shown = _rendered(self.console, parts)
+        if not self.is_terminal:  # tables fill their last column with spaces
+            shown = "\n".join(line.rstrip() for line in shown.split("\n"))
+        self._write(shown)
 
     def say(self, message: str, style: str = "") -> None:
         self.show(text(message, style))
 
     def note(self, message: str) -> None:
-        """Say something that is no result."""
-        self.errors.print(text(message, "dim"), soft_wrap=True)
+        """Say something that is no result; if nobody can hear it, go on."""
+        self._write_error(_rendered(self.errors, [text(message, "dim")]))
 
     def complain(self, problem: CommandError) -> None:
         if self.as_json:
-            self.errors.file.write(json.dumps(problem.data(), ensure_ascii=False) + "\n")
-            self.errors.file.flush()
+            self._write_error(json.dumps(problem.data(), ensure_ascii=False))
             return
         message = Text("drydock: ", "bold red")
         message.append_text(text(problem.message))
-        self.errors.print(message, soft_wrap=True)
+        parts = [message]
         if problem.remedy:
-            self.errors.print(text(f"Remedy: {problem.remedy}"), soft_wrap=True)
+            parts.append(text(f"Remedy: {problem.remedy}"))
+        self._write_error(_rendered(self.errors, parts))
+
+    def _write_error(self, shown: str) -> None:
+        with suppress(OSError):
+            self.errors.file.write(shown.encode("utf-8", "backslashreplace").decode() + "\n")
+            self.errors.file.flush()
 
 
-def _console(file: TextIO) -> Console:
+def _rendered(console: Console, parts: Iterable[RenderableType]) -> str:
+    """Return what *console* would write, which has its own mind about output that is gone."""
+    shown = io.StringIO()
+    apart = _console(console.file, into=shown)
+    for each in parts:
+        apart.print(each, soft_wrap=isinstance(each, Text))
+    return shown.getvalue().removesuffix("\n")
+
+
+def _console(file: IO[str], into: IO[str] | None = None) -> Console:
+    """Return a console as *file* wants it, that writes *into* another if that is given."""
     terminal = file.isatty()
+    plainly = not terminal or "NO_COLOR" in os.environ
     return Console(
-        file=file,
-        width=None if terminal else _WIDE,
+        file=into or file,
+        width=Console(file=file).width if terminal else _WIDE,
         force_terminal=terminal,
-        no_color=not terminal or "NO_COLOR" in os.environ,
-        color_system="auto" if terminal and "NO_COLOR" not in os.environ else None,
+        no_color=plainly,
+        color_system=None if plainly else "auto",
         highlight=False,
         markup=False,
         emoji=False,

@@ -28,6 +28,7 @@ from buildbot_drydock.cli.commands import (
 from buildbot_drydock.cli.exits import CommandError, Exit, ProblemsFound
 from buildbot_drydock.cli.interruption import Interrupted
 from buildbot_drydock.cli.invocation import Invocation, choose_json
+from buildbot_drydock.cli.output import OutputGone
 
 NAME: Final = "drydock"
 GROUPS: Final[Sequence[ModuleType]] = (
@@ -101,7 +102,7 @@ def run(arguments: Sequence[str], invocation: Invocation | None = None) -> int:
         return _carried_out(arguments, invocation)
     except Interrupted as interrupted:
         return int(interrupted.exit)
-    except BrokenPipeError:
+    except OutputGone:
         # What Python writes at its end would fail again.
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -142,6 +142,21 @@ class LogInTests(SynchronousTestCase):
         client(self.answer, user="ana", password="a").rows("drydock_leases")
         self.assertEqual(self.paths.count("/auth/login"), 1)
 
+    def test_it_logs_in_again_after_a_session_has_ended(self) -> None:
+        now = [NOW]
+        ana = Client(
+            Settings(user="ana", password="a"),
+            now=lambda: now[0],
+            transport=httpx.MockTransport(self.answer),
+        )
+        ana.act("drydock_leases/1", "release")
+        ana._http.cookies.clear()
+        with self.assertRaises(exits.NotAllowed):
+            ana.act("drydock_leases/1", "release")
+        now[0] += 700
+        ana.act("drydock_leases/1", "release")
+        self.assertEqual(self.paths.count("/auth/login"), 2)
+
     def test_the_password_is_asked_for_when_it_is_needed(self) -> None:
         asked = []
 

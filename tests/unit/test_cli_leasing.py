@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import signal
 
 import httpx
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from buildbot_drydock.cli.interruption import Interrupted, Interruptions
-from tests.unit.pretended_master import Call, PretendedMaster
+from buildbot_drydock.cli.output import Output
+from tests.unit.pretended_master import START, Call, PretendedMaster
 
 LEASE = ("lease", "--count", "2")
 
@@ -61,6 +63,38 @@ class SignalTests(SynchronousTestCase):
             interruptions.arrive(signal.SIGINT)
             interruptions.arrive(signal.SIGINT)
             self.fail("the second one does not wait")
+
+
+class GoneReader(io.StringIO):
+    """What writes to a pipe that is closed after some lines."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__()
+        self.left = lines
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+class GoneReaderTests(SynchronousTestCase):
+    def test_whoever_reads_may_go_at_any_line_and_no_lease_is_left(self) -> None:
+        for options in ([], ["--json"]):
+            ended = set()
+            for lines in range(20):
+                call = Call(PretendedMaster())
+                call.paused = lambda call=call: self.end_in_time(call)
+                output = Output(file=GoneReader(lines), errors=GoneReader(0))
+                call.invocation.output = output
+                ended.add(call.run(*LEASE, *options))
+                self.assertEqual(call.master.living, [], lines)
+            self.assertEqual(ended, {141, 130})  # and some calls wrote all
+
+    def end_in_time(self, call: Call) -> None:
+        if call.master.now > START + 10:
+            call.invocation.interruptions.arrive(signal.SIGINT)
 
 
 class LostReplyTests(SynchronousTestCase):

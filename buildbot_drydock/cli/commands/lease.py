@@ -13,7 +13,7 @@ from buildbot_drydock.cli.exits import CommandError
 from buildbot_drydock.cli.holding import Holding
 from buildbot_drydock.cli.interruption import Interrupted
 from buildbot_drydock.cli.invocation import Invocation, verb
-from buildbot_drydock.cli.output import Output, pairs
+from buildbot_drydock.cli.output import Output, OutputGone, pairs
 from buildbot_drydock.cli.requesting import LIVING, Requests
 from buildbot_drydock.cli.times import duration_option, moment, time_of, time_option
 
@@ -218,6 +218,8 @@ def _why(problem: BaseException) -> str:
         return f"the command was ended: {problem}"
     if isinstance(problem, CommandError):
         return f"the command ended: {problem.kind}"
+    if isinstance(problem, OutputGone):
+        return "the command ended: nobody reads its output"
     return f"the command failed: {type(problem).__name__}"
 
 
