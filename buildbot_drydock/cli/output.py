@@ -89,7 +89,8 @@ class Output:
         if self.as_json:
             self._write_error(json.dumps(problem.data(), ensure_ascii=False))
             return
-        message = Text("drydock: ", "bold red")
+        message = Text()
+        message.append("drydock: ", "bold red")
         message.append_text(text(problem.message))
         parts = [message]
         if problem.remedy:

@@ -175,7 +175,8 @@ def _about_lease(row: Row, now: float) -> Iterable[RenderableType]:
     yield views.lease_line({**row, "reasons": []})
     for reason in row["reasons"]:
         remedy = remedies.of_reason(reason)
-        line = text(f"  {reason['sentence']}".replace("\n", "\n    "), "yellow")
+        line = Text()
+        line.append_text(text(f"  {reason['sentence']}".replace("\n", "\n    "), "yellow"))
         if remedy:
             line.append_text(text(f"\n    Remedy: {remedy}", "dim"))
         yield line

@@ -79,7 +79,8 @@ def _screen(read: dict[str, list[Row]], now: float) -> list[RenderableType]:
 
 def finding(each: Finding) -> RenderableType:
     """Return a finding as a line, and its remedy below it."""
-    line = text(f"{each.subject}: ", _STYLES[each.severity])
+    line = Text()
+    line.append_text(text(f"{each.subject}: ", _STYLES[each.severity]))
     line.append_text(text(each.message.replace("\n", "\n    ")))
     if each.remedy:
         line.append_text(text(f"\n    Remedy: {each.remedy}", "dim"))
