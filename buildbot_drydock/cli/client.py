@@ -18,6 +18,7 @@ from buildbot_drydock.cli.exits import (
     NotAllowed,
     NotFound,
     NotLoggedIn,
+    NotReady,
     Refused,
     Unreachable,
     WrongSettings,
@@ -235,13 +236,14 @@ class Client:
                 return Refused(sentence)
             case 401 | 403:
                 return self._forbidden(sentence)
-            case 404 if sentence:
-                remedy = (
-                    "put Drydock into its configuration, or ask another master"
-                    if NO_DRYDOCK in sentence
-                    else ""
+            case 404 if NO_DRYDOCK in sentence:
+                return NotReady(
+                    sentence, "put it into the configuration of the master, or ask another"
                 )
-                return NotFound(sentence, remedy)
+            case 404 if sentence.startswith("Invalid path"):
+                return NotReady(sentence, "see that Drydock runs on this master")
+            case 404 if sentence:
+                return NotFound(sentence)
             case 502 | 503 | 504:
                 return Unreachable(f"{self.master} is not there: its proxy answers {code}")
             case 300 | 301 | 302 | 303 | 307 | 308:

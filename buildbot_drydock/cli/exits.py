@@ -99,6 +99,12 @@ class NotFound(CommandError):
     exit = Exit.NOT_FOUND
 
 
+class NotReady(NotFound):
+    """Drydock does not run on the master, or not yet: it may be starting."""
+
+    kind = "not-ready"
+
+
 class Refused(CommandError):
     kind = "refused"
     exit = Exit.REFUSED
@@ -123,3 +129,7 @@ class ProblemsFound(CommandError):
     """Problems were found, and have been shown already."""
 
     kind = "problems-found"
+
+
+# What may be otherwise at the next try, once a master has answered well.
+PASSING: Final = (Unreachable, MasterFailed, NotReady)

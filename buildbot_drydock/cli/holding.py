@@ -7,7 +7,16 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from buildbot_drydock.cli.client import Client, Row
-from buildbot_drydock.cli.exits import CommandError, LeaseEnded, NotFound, TimedOut, Unreachable
+from buildbot_drydock.cli.exits import (
+    PASSING,
+    CommandError,
+    LeaseEnded,
+    NotFound,
+    NotReady,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
 from buildbot_drydock.cli.requesting import LEASES, LIVING
 from buildbot_drydock.cli.times import span
 
@@ -118,7 +127,7 @@ class Holding:
             self._renew_in_time()
             rows = self._client.rows(LEASES, leaseid=list(self.leases), order="leaseid")
             self._tell_events()
-        except Unreachable as problem:
+        except PASSING as problem:
             self._bear(problem)
             return False
         if self._lost:
@@ -138,8 +147,12 @@ class Holding:
             return
         for number, row in self.leases.items():
             if row["status"] in LIVING:
-                with suppress(NotFound):
+                try:
                     self._client.act(f"{LEASES}/{number}", "renew", {"seconds": self._lifetime})
+                except NotReady:
+                    raise
+                except (NotFound, Refused):
+                    pass  # it has ended, as the next look tells
         self._renew_at = now + self._lifetime / _RENEWALS
 
     def _tell_events(self) -> None:
@@ -179,7 +192,7 @@ class Holding:
                 f"lease {row['leaseid']} has ended ({row['status']}): {row['reason'] or 'no reason'}"
             )
 
-    def _bear(self, problem: Unreachable) -> None:
+    def _bear(self, problem: CommandError) -> None:
         """Go on without an answer, until what is leased has expired."""
         now = self._client.master_now()
         ends = [row["expires_at"] for row in self.leases.values() if row["expires_at"] is not None]

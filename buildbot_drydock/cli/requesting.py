@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from buildbot_drydock.cli.client import Client, Row
-from buildbot_drydock.cli.exits import CommandError, Unreachable
+from buildbot_drydock.cli.exits import CommandError, MasterFailed, Unreachable
 from buildbot_drydock.cli.interruption import Interruptions
 
 MARK: Final = "request_id"  # the attribute that has it
@@ -75,6 +75,8 @@ class Requests:
                     if not problem.may_be_done and not again:
                         self._open = None
                     raise
+                except MasterFailed:
+                    raise  # in the middle of it, maybe
                 except CommandError:
                     self._open = None
                     raise

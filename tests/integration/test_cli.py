@@ -295,6 +295,7 @@ class OperatingTests(MasterTestCase):
             self.succeeds("pause", "slow")
         self.succeeds("resume", "slow")
         for each in (following, watching):
-            self.assertEqual(each.send(signal.SIGINT).code, 130)
+            ended = each.send(signal.SIGINT)
+            self.assertEqual(ended.code, 130, ended.errors)
         events = following.ended().out.splitlines()
         self.assertTrue(all(json.loads(line)["blueprint"] == "slow" for line in events))

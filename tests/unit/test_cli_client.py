@@ -69,6 +69,8 @@ class ErrorTests(SynchronousTestCase):
             (400, {"json": sentence}, exits.Refused),
             (403, {"json": sentence}, exits.NotLoggedIn),
             (404, {"json": sentence}, exits.NotFound),
+            (404, {"json": {"error": "Drydock does not run on this master"}}, exits.NotReady),
+            (404, {"json": {"error": "Invalid path: drydock_leases"}}, exits.NotReady),
             (404, {"text": "<html>nothing</html>"}, exits.MasterFailed),
             (500, {"json": sentence}, exits.MasterFailed),
             (502, {"text": "bad gateway"}, exits.Unreachable),

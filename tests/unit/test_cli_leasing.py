@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
+from collections.abc import Callable
 
 import httpx
 from hypothesis import given
@@ -165,6 +166,34 @@ class EndingTests(SynchronousTestCase):
         renewals = call.master.requests.count("renew drydock_leases/1")
         self.assertGreaterEqual(renewals, 34)  # every 100 s
         self.assertLess(renewals, 40)
+
+    def test_a_master_that_fails_or_starts_for_a_while_is_borne(self) -> None:
+        for code, error in ((500, "ValueError()"), (404, "Drydock does not run on this master")):
+            call = Call(PretendedMaster())
+            answer = call.master.answer
+
+            def broken(
+                request: httpx.Request,
+                call: Call = call,
+                answer: Callable[[httpx.Request], httpx.Response] = answer,
+                code: int = code,
+                error: str = error,
+            ) -> httpx.Response:
+                if START + 10 < call.master.now < START + 200:
+                    return httpx.Response(code, json={"error": error})
+                return answer(request)
+
+            call.invocation.transport = httpx.MockTransport(broken)
+
+            def stop(call: Call = call) -> None:
+                if call.master.now > START + 250:
+                    call.invocation.interruptions.arrive(signal.SIGINT)
+
+            call.paused = stop
+            self.assertEqual(call.run("lease", "--lifetime", "5m"), 130)
+            self.assertEqual(call.master.living, [])
+            self.assertIn("the master answers again", call.errors.getvalue())
+            self.assertIn("renew drydock_leases/1", call.master.requests)
 
     def test_waiting_is_told_once_for_the_same_reason(self) -> None:
         call = Call(PretendedMaster())

@@ -10,7 +10,7 @@ import click
 
 from buildbot_drydock.cli import views
 from buildbot_drydock.cli.client import Client, Row, part
-from buildbot_drydock.cli.exits import Unreachable
+from buildbot_drydock.cli.exits import PASSING
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.times import seconds_of, time_of
 
@@ -137,7 +137,7 @@ def _follow(invocation: Invocation, following: Following) -> None:
         try:
             for row in following.new():
                 _show(invocation, row)
-        except Unreachable as problem:
+        except PASSING as problem:
             if not lost:
                 invocation.output.note(f"{problem.message}; trying again")
             lost = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from buildbot_drydock.cli import problems, views
 from buildbot_drydock.cli.client import Client, Row
-from buildbot_drydock.cli.exits import Unreachable
+from buildbot_drydock.cli.exits import PASSING
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.output import sentence, table, text
 from buildbot_drydock.cli.problems import Finding, Severity
@@ -132,7 +132,7 @@ def _live(invocation: Invocation, interval: float) -> None:
             lost: list[RenderableType] = []
             try:
                 read = _read(client)
-            except Unreachable as problem:
+            except PASSING as problem:
                 lost = [sentence(problem.message, style="bold red"), Text()]
             live.update(Group(*lost, *_screen(read, client.master_now())), refresh=True)
 
@@ -140,21 +140,26 @@ def _live(invocation: Invocation, interval: float) -> None:
 def _again_and_again(invocation: Invocation, interval: float) -> None:
     """Write each look below the other, for whatever is no terminal."""
     output, client = invocation.output, invocation.client
+    read = _read(client)
+    while True:
+        if output.as_json:
+            output.json_line(read)
+        else:
+            output.show(*_screen(read, client.master_now()), Text())
+        read = _next(invocation, interval)
+
+
+def _next(invocation: Invocation, interval: float) -> dict[str, list[Row]]:
+    """Return what is there at the next look at which the master answers."""
     lost = False
     while True:
-        try:
-            read: Any = _read(client)
-        except Unreachable as problem:
-            if not lost:
-                output.note(f"{problem.message}; trying again")
-            lost = True
-        else:
-            lost = False
-            if output.as_json:
-                output.json_line(read)
-            else:
-                output.show(*_screen(read, client.master_now()), Text())
         invocation.pause(interval)
+        try:
+            return _read(invocation.client)
+        except PASSING as problem:
+            if not lost:
+                invocation.output.note(f"{problem.message}; trying again")
+            lost = True
 
 
 COMMANDS: Final = (status,)
