@@ -196,22 +196,27 @@ class Client:
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **arguments)
-        except httpx.TimeoutException as problem:
-            raise Unreachable(
+        except httpx.HTTPError as problem:
+            _heed_a_signal(problem)
+            raise self._failed(problem) from None
+        self._compare_clocks(response)
+        return response
+
+    def _failed(self, problem: httpx.HTTPError) -> CommandError:
+        """Return what a request that got no answer amounts to."""
+        if isinstance(problem, httpx.TimeoutException):
+            return Unreachable(
                 f"{self.master} does not answer",
                 "the master hangs or the network is cut: look at its twistd.log",
                 may_be_done=not isinstance(problem, httpx.ConnectTimeout),
-            ) from None
-        except httpx.TransportError as problem:
-            raise Unreachable(
+            )
+        if isinstance(problem, httpx.TransportError):
+            return Unreachable(
                 f"{self.master} can't be reached: {problem}",
                 "see that the master runs, and that --master is its address",
                 may_be_done=not isinstance(problem, httpx.ConnectError),
-            ) from None
-        except httpx.HTTPError as problem:
-            raise MasterFailed(f"{self.master} answers oddly: {problem}") from None
-        self._compare_clocks(response)
-        return response
+            )
+        return MasterFailed(f"{self.master} answers oddly: {problem}")
 
     def _compare_clocks(self, response: httpx.Response) -> None:
         with suppress(KeyError, ValueError, TypeError):
@@ -276,6 +281,15 @@ def _sentence(answer: Any) -> str:
     error = answer.get("error", "")
     message = error.get("message", "") if isinstance(error, dict) else error
     return message if isinstance(message, str) else ""
+
+
+def _heed_a_signal(problem: BaseException) -> None:
+    """Raise what ended a request from outside, if its clean-up failed and so took its place."""
+    cause: BaseException | None = problem
+    while cause is not None:
+        if not isinstance(cause, Exception):
+            raise cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def part(name: str | int) -> str:

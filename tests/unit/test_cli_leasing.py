@@ -50,6 +50,21 @@ class SignalTests(SynchronousTestCase):
         for number in call.master.living:
             self.assertIn(f"lease {number} is kept until", call.errors.getvalue())
 
+    def test_a_failing_clean_up_does_not_swallow_a_signal(self) -> None:
+        call = Call(PretendedMaster())
+
+        def moment(request: httpx.Request) -> None:
+            if call.master.leases:
+                try:
+                    call.invocation.interruptions.arrive(signal.SIGINT)
+                except Interrupted:
+                    call.master.before = lambda request: None
+                    raise httpx.CloseError("while it was being closed") from None
+
+        call.master.before = moment
+        self.assertEqual(call.run("lease"), 130)
+        self.assertEqual(call.master.living, [])
+
     def test_what_is_held_is_ended_after_it(self) -> None:
         interruptions = Interruptions()
         done = []
