@@ -13,7 +13,8 @@ from typing import Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from buildbot_drydock.interfaces import Closes, ListsHosts, Prices, Provider
+from buildbot_drydock.abilities import Closes, ListsHosts, Prices
+from buildbot_drydock.interfaces import Provider
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.overrides import Edited, edited
 from buildbot_drydock.model import Blueprint, BlueprintState, Override

@@ -15,20 +15,11 @@ from twisted.logger import Logger
 from typing_extensions import assert_never
 
 from buildbot_drydock import events
+from buildbot_drydock.abilities import ListsInPart, Parks, Prepares, TellsNews, Vacates
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.closing import close_lease
 from buildbot_drydock.errors import Disposition, DrydockError, RetryLater
-from buildbot_drydock.interfaces import (
-    HostSpec,
-    ListsInPart,
-    Parks,
-    Prepares,
-    Provider,
-    ReactorTime,
-    Store,
-    TellsNews,
-    Vacates,
-)
+from buildbot_drydock.interfaces import HostSpec, Provider, ReactorTime, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import (

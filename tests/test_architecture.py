@@ -29,7 +29,7 @@ LAYERS = {
         *("costs", "policy", "planner", "offers", "queries", "ledger"),
         *("metrics.census", "metrics.tally"),
     ),
-    "interfaces": ("interfaces",),
+    "interfaces": ("interfaces", "abilities"),
     "loop": ("calls", "provider_calls", "launches", "executor", "controller", "loop", "closing"),
     "leases": ("leases", "maintenance", "people", "approvals", "strays"),
     "store": ("store",),

@@ -17,6 +17,10 @@ OF_REASONS: Final[Mapping[str, str]] = {
     "held-back": "read the error; see drydock log --resource {resource}",
     "out-of-service": "ask who did it, or: drydock resume {blueprint}",
     "no-host-in-service": "see drydock hosts; drydock resume --host NAME takes one back",
+    "parking": "wait: it is woken as soon as it is parked",
+    "not-authorized": "ask for another blueprint, or have `allow` of {blueprint} name the builder, project or person",
+    "awaiting-approval": "ask for approval; see drydock_authorizations/{authorization} of the data API",
+    "declined": "ask {by}, who can still approve {subject}, or use another blueprint",
     "does-not-fit": "another blueprint has to serve it; if none can, change its `labels` or what "
     "is required",
 }

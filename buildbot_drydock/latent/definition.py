@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 import pydantic
 
+from buildbot_drydock.abilities import Prepares, Vacates
 from buildbot_drydock.authorization import KINDS_OF_SUBJECT
-from buildbot_drydock.interfaces import Prepares, Provider, Vacates
+from buildbot_drydock.interfaces import Provider
 from buildbot_drydock.latent.problems import (
     EDITABLE,
     Conflict,

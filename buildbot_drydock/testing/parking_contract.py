@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from buildbot_drydock.interfaces import HostSpec, Parks
+from buildbot_drydock.abilities import Parks
+from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.model import Health, Observed, Resource
 from buildbot_drydock.testing.provider_contract import VacatesContract, a_lease, the_resource
 

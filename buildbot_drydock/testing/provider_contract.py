@@ -16,7 +16,8 @@ from uuid import uuid4
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.trial.unittest import TestCase
 
-from buildbot_drydock.interfaces import HostSpec, Provider, Vacates
+from buildbot_drydock.abilities import Vacates
+from buildbot_drydock.interfaces import HostSpec, Provider
 from buildbot_drydock.model import Health, Lease, LeaseStatus, Observed, Resource, ResourceStatus
 
 if TYPE_CHECKING:

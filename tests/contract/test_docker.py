@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import uuid4
 
-from buildbot_drydock.interfaces import Closes, ListsInPart, Provider
+from buildbot_drydock.abilities import Closes, ListsInPart
+from buildbot_drydock.interfaces import Provider
 from buildbot_drydock.testing.provider_contract import VacatesContract
 from tests.container_pools import InContainers
 from tests.containers import engine

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from buildbot_drydock import Spot
+from buildbot_drydock.abilities import Closes, Prices
 from buildbot_drydock.errors import RetryLater
-from buildbot_drydock.interfaces import Closes, HostSpec, Prices, Provider
+from buildbot_drydock.interfaces import HostSpec, Provider
 from buildbot_drydock.latent.ec2.provider import EC2Provider
 from buildbot_drydock.testing.parking_contract import ParksContract
 from buildbot_drydock.testing.provider_contract import TwinContract, VacatesContract

@@ -16,7 +16,8 @@ from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import TestCase
 
 from buildbot_drydock import events
-from buildbot_drydock.interfaces import Closes, Host, HostSpec, ListsHosts, Vacates
+from buildbot_drydock.abilities import Closes, ListsHosts, Vacates
+from buildbot_drydock.interfaces import Host, HostSpec
 from buildbot_drydock.latent import hosts
 from buildbot_drydock.latent.definition import Surroundings
 from buildbot_drydock.latent.host_provider import HostEntry, HostList, HostProvider, host_list

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from buildbot_drydock import Spot, Volume
+from buildbot_drydock.abilities import Parks
 from buildbot_drydock.errors import (
     HostUnreachable,
     Misconfigured,
@@ -13,7 +14,7 @@ from buildbot_drydock.errors import (
     RequestRejected,
     RetryLater,
 )
-from buildbot_drydock.interfaces import HostSpec, Parks
+from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.ec2.provider import EC2Provider
 from buildbot_drydock.model import Health, Observed
 from buildbot_drydock.testing.provider_contract import a_lease, the_resource
