@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 README = Path(__file__).parent / "README.md"
+# In the package, as Buildbot wants it of those who add pages to its web interface.
+VERSION = Path(__file__).parent / "buildbot_drydock" / "www" / "VERSION"
 
 # What a user's master.cfg can do with it.
 SSH = ["asyncssh>=2.17"]
@@ -45,7 +47,7 @@ LINT = [
 
 setup(
     name="buildbot-drydock",
-    version="0.1.0",
+    version=VERSION.read_text(encoding="utf-8").strip(),
     description="Buildbot workers on leased hosts: pools, leases and slot locks",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
     long_description_content_type="text/markdown",
@@ -63,7 +65,10 @@ setup(
     ],
     python_requires=">=3.10",
     packages=find_packages(include=["buildbot_drydock", "buildbot_drydock.*"]),
-    package_data={"buildbot_drydock": ["py.typed"]},
+    package_data={
+        "buildbot_drydock": ["py.typed"],
+        "buildbot_drydock.www": ["VERSION", "static/*"],
+    },
     zip_safe=False,
     install_requires=[
         "buildbot>=4.3",
@@ -122,5 +127,7 @@ setup(
             "Volume = buildbot_drydock.latent.ec2.pool:Volume",
             "WorkerPool = buildbot_drydock.workerpool:WorkerPool",
         ],
+        # The pages in Buildbot's web interface.
+        "buildbot.www": ["drydock = buildbot_drydock.www.application:ep"],
     },
 )

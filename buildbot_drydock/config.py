@@ -58,7 +58,7 @@ class DrydockFields(Fields):
 
 
 class Drydock(ConfiguratorBase):
-    """Adds the workers of the pools, and the service that finds hosts for them."""
+    """Adds the workers of the pools, the service that finds hosts for them, and its web pages."""
 
     def __init__(self, blueprints: Any = (), workers: Any = (), **settings: Any) -> None:
         super().__init__()
@@ -115,6 +115,7 @@ class Drydock(ConfiguratorBase):
         _extend(config_dict, "workers", workers)
         if not self.problems:
             _extend(config_dict, "services", [self._service()])
+            _show_pages(config_dict)
 
     def _service(self) -> Any:
         from buildbot_drydock.service import DrydockService
@@ -268,3 +269,15 @@ def _extend(config_dict: dict[str, Any], key: str, more: list[Any]) -> None:
     present = config_dict.get(key, [])
     if isinstance(present, list | tuple):  # otherwise Buildbot says what is wrong with it
         config_dict[key] = [*present, *more]
+
+
+def _show_pages(config_dict: dict[str, Any]) -> None:
+    """Have Buildbot's web server show our pages, if there is one and nobody has said how."""
+    www = config_dict.get("www")
+    plugins = www.get("plugins", {}) if isinstance(www, dict) else None
+    if not isinstance(www, dict) or not isinstance(plugins, dict):
+        return  # otherwise Buildbot says what is wrong with it
+    from buildbot_drydock.www import application
+
+    if application.NAME not in plugins and application.is_installed():
+        config_dict["www"] = {**www, "plugins": {**plugins, application.NAME: {}}}
