@@ -56,7 +56,7 @@ from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
 from buildbot_drydock.store.usage import Usage, read_usage
 from buildbot_drydock.strays import Strays
-from buildbot_drydock.www import metrics_page, registration
+from buildbot_drydock.www import folder, registration
 from buildbot_drydock.www.announcements import Announcements, OwnTimes
 
 # Planning for fewer rows than this is done before a thread would have begun.
@@ -146,7 +146,7 @@ class DrydockService(BuildbotService):
         self._wire(self._pool)
         await self._journal.begin()
         registration.register(self._master)
-        metrics_page.publish(self._master)
+        folder.publish(self._master)
         await super().startService()
         # Before the first turn could find them expired.
         await self.leases.await_holders()

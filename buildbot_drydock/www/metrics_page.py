@@ -18,7 +18,7 @@ from buildbot_drydock import buildbot_hooks as hooks
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
 
-FOLDER, NAME = b"drydock", b"metrics"
+NAME: Final = b"metrics"
 _STANDS_FOR: Final = ("drydock_blueprints",)
 
 
@@ -48,10 +48,3 @@ class MetricsPage(Resource):
         request.setHeader(b"cache-control", b"no-store")
         written: bytes = text
         return written
-
-
-def publish(master: Any) -> None:
-    """Serve the page from now on, in place of any earlier one."""
-    folder = Resource(master)
-    folder.putChild(NAME, MetricsPage(master))
-    hooks.serve(master, FOLDER, folder)

@@ -17,7 +17,7 @@ from buildbot_drydock.people import People
 from buildbot_drydock.service import PROVIDER_THREADS
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
-from buildbot_drydock.www.metrics_page import publish
+from buildbot_drydock.www.folder import publish
 from tests.integration.web import ANA, BOB, Visitor, WebTestCase, wait_for
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0"
