@@ -1,0 +1,28 @@
+// Why a lease waits, blueprint by blueprint, with the numbers.
+import React from "react";
+import type { Reason } from "../data/rows";
+import { numbersOf, sorted } from "../words/reasons";
+import { BlueprintLink } from "./Links";
+
+export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
+  return (
+    <section aria-label="Why it waits">
+      <h2>Why it waits</h2>
+      {reasons.length === 0 && (
+        <p className="drydock-muted">Its turn to be looked at has not come yet.</p>
+      )}
+      <ul className="drydock-reasons">
+        {sorted(reasons).map((reason) => (
+          <li key={reason.blueprint} data-reason={reason.kind}>
+            <BlueprintLink name={reason.blueprint} />: {reason.sentence}
+            <div className="drydock-muted">
+              {numbersOf(reason).map(([name, value]) => (
+                <span key={name} className="drydock-label">{name} {value}</span>
+              ))}
+            </div>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}

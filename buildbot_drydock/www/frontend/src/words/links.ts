@@ -1,0 +1,9 @@
+// Where the pages of things are, without the `#` before them.
+
+export const leasePath = (id: number) => `/drydock/leases/${id}`;
+export const resourcePath = (id: number) => `/drydock/resources/${id}`;
+export const blueprintPath = (name: string) => `/drydock/blueprints/${encodeURIComponent(name)}`;
+export const hostPath = (name: string) => `/drydock/hosts/${encodeURIComponent(name)}`;
+export const workerPath = (number: number) => `/workers/${number}`;
+export const builderPath = (number: number) => `/builders/${number}`;
+export const buildPath = (builder: number, build: string) => `/builders/${builder}/builds/${build}`;
