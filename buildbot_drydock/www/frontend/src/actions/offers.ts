@@ -100,7 +100,7 @@ const mode = (method: string, caption: string, warning: string): Offer => ({
 const MODES: readonly Offer[] = [
   mode("pause", "Pause", "No new resources and no new leases. What is leased goes on."),
   mode("drain", "Drain", "No new resources and leases, and idle resources are destroyed. "
-    + "What is leased goes on."),
+  + "What is leased goes on."),
   mode("disable", "Disable", "As draining: idle resources are destroyed. It is meant to last."),
 ];
 

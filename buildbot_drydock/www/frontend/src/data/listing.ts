@@ -5,7 +5,15 @@ import { useSearchParams } from "react-router-dom";
 import { filteringOf, withFilter, withoutFilters, type Filter, type Filtering } from "./filters";
 import { useRows, type Live } from "./live";
 import {
-  orderOf, orderText, pageOf, pageQuery, placeOf, withPlace, type Order, type PageOf, type Place,
+  orderOf,
+  orderText,
+  pageOf,
+  pageQuery,
+  placeOf,
+  withPlace,
+  type Order,
+  type PageOf,
+  type Place,
 } from "./paging";
 import type { RowType } from "./rows";
 

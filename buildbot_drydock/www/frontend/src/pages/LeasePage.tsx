@@ -8,7 +8,11 @@ import { EventStory } from "../components/EventStory";
 import { Facts } from "../components/Facts";
 import { LabelList } from "../components/LabelList";
 import {
-  BlueprintLink, BuilderLink, BuildLink, OwnerLink, ResourceLink,
+  BlueprintLink,
+  BuilderLink,
+  BuildLink,
+  OwnerLink,
+  ResourceLink,
 } from "../components/Links";
 import { ObjectPage } from "../components/ObjectPage";
 import { StatusTag } from "../components/StatusTag";

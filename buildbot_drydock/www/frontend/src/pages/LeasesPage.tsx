@@ -1,5 +1,5 @@
 // All leases, ended ones too: who has what, and what waits.
-import React, { useState } from "react";
+import React from "react";
 import { useNavigate } from "react-router-dom";
 import { ActionBar } from "../actions/ActionBar";
 import { REQUEST } from "../actions/offers";
@@ -52,20 +52,19 @@ const OFFERS = [REQUEST];
 
 export function LeasesPage() {
   const navigate = useNavigate();
-  const [request] = useState(() => (
-    <ActionBar
-      path="drydock_leases"
-      subject=""
-      offers={OFFERS}
-      onDone={(lease) => navigate(leasePath((lease as Lease).leaseid))}
-    />
-  ));
   return (
     <ListPage
       title="Leases"
       listing={LISTING}
       columns={LEASE_COLUMNS}
-      aside={request}
+      aside={(
+        <ActionBar
+          path="drydock_leases"
+          subject=""
+          offers={OFFERS}
+          onDone={(lease) => navigate(leasePath((lease as Lease).leaseid))}
+        />
+      )}
       empty="There are no leases yet. One appears when a build needs a worker."
     />
   );

@@ -7,3 +7,6 @@ export const hostPath = (name: string) => `/drydock/hosts/${encodeURIComponent(n
 export const workerPath = (number: number) => `/workers/${number}`;
 export const builderPath = (number: number) => `/builders/${number}`;
 export const buildPath = (builder: number, build: string) => `/builders/${builder}/builds/${build}`;
+
+/** What stands for a host in the key of a message, where a dot would separate parts. */
+export const hostKey = (name: string) => name.replace(/[^A-Za-z0-9_-]/g, "-");

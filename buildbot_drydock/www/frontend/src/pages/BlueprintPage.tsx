@@ -1,0 +1,109 @@
+// One blueprint: how it is doing, what it has, how it is configured; and its story.
+import React from "react";
+import { useParams } from "react-router-dom";
+import { ActionBar } from "../actions/ActionBar";
+import { offersOnBlueprint } from "../actions/offers";
+import { When } from "../components/Age";
+import { DataTable } from "../components/DataTable";
+import { ErrorNotice } from "../components/ErrorNotice";
+import { EventStory } from "../components/EventStory";
+import { Facts } from "../components/Facts";
+import { LabelList } from "../components/LabelList";
+import { Money } from "../components/Money";
+import { ObjectPage } from "../components/ObjectPage";
+import { StatusTag } from "../components/StatusTag";
+import { useRow, useRows } from "../data/live";
+import { BLUEPRINTS, RESOURCES, type Blueprint } from "../data/rows";
+import { byStatus } from "../words/counts";
+import { RESOURCE_COLUMNS } from "./ResourcesPage";
+
+const CRUMBS = [{ caption: "Blueprints", route: "/drydock/blueprints" }];
+const COLUMNS = RESOURCE_COLUMNS.filter(({ caption }) => caption !== "Blueprint");
+const LIVING = { order: "-resourceid", limit: 50, status__ne: "destroyed" };
+
+export function BlueprintPage() {
+  const { name = "" } = useParams();
+  const live = useRow(BLUEPRINTS, name);
+  const path = `drydock_blueprints/${name}`;
+  return (
+    <ObjectPage
+      title={`blueprint ${name}`}
+      crumbs={CRUMBS}
+      live={live}
+      aside={({ state }) => <StatusTag status={state} />}
+    >
+      {(blueprint) => (
+        <>
+          <ActionBar
+            path={path}
+            subject={name}
+            offers={offersOnBlueprint(blueprint)}
+            onDone={(row) => live.put(row as Blueprint)}
+          />
+          <Facts facts={factsOf(blueprint)} />
+          <ItsResources below={path} />
+          <Configuration fields={blueprint.configuration} />
+          <EventStory below={path} />
+        </>
+      )}
+    </ObjectPage>
+  );
+}
+
+function ItsResources({ below }: { below: string }) {
+  const { rows, error, isCurrent } = useRows(RESOURCES, LIVING, below);
+  return (
+    <section aria-label="Resources">
+      <h2>Resources</h2>
+      <ErrorNotice error={error} />
+      <DataTable
+        caption="Resources that are not destroyed"
+        columns={COLUMNS}
+        rows={rows}
+        keyOf={RESOURCES.key}
+        isCurrent={isCurrent}
+        empty="It has no resources now."
+      />
+    </section>
+  );
+}
+
+function Configuration({ fields }: { fields: Blueprint["configuration"] }) {
+  const facts = Object.entries(fields)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => [name, <code>{shown(value)}</code>] as const);
+  return (
+    <details className="drydock-details">
+      <summary>Configuration</summary>
+      <Facts facts={facts} />
+    </details>
+  );
+}
+
+const shown = (value: unknown) => (typeof value === "string" ? value : JSON.stringify(value));
+
+const text = (words: string) => words && <span className="drydock-text">{words}</span>;
+
+const factsOf = (row: Blueprint) => [
+  ["Kind", row.kind] as const,
+  ["Mode", row.mode === "enabled" ? null : `${row.mode} by ${row.mode_author}`] as const,
+  ["Mode ends", row.mode_until === null ? null : <When time={row.mode_until} />] as const,
+  ["Why", text(row.mode_reason)] as const,
+  ["Resources", `${row.living} of ${row.limit ?? "–"} (${byStatus(row.resources) || "none"})`] as const,
+  ["Slots leased", `${row.leased} of ${row.slots ?? "–"}`] as const,
+  ["Idle", row.idle] as const,
+  ["Kept warm", row.min_ready] as const,
+  ["Leases that wait for it", row.waiting] as const,
+  ["Cost", <Money amount={row.hourly_cost} per="h" />] as const,
+  ["Cost at most", row.max_hourly_cost === null ? null
+    : <Money amount={row.max_hourly_cost} per="h" />] as const,
+  ["Labels", <LabelList labels={row.labels} />] as const,
+  ["Choices", Object.keys(row.choices).length === 0 ? null
+    : <LabelList labels={joined(row.choices)} />] as const,
+  ["Failed launches in a row", row.failures === 0 ? null : row.failures] as const,
+  ["Tries again", row.retry_at === null ? null : <When time={row.retry_at} />] as const,
+  ["Last error", text(row.last_error)] as const,
+];
+
+const joined = (choices: Blueprint["choices"]) =>
+  Object.fromEntries(Object.entries(choices).map(([name, some]) => [name, some.join("|")]));
