@@ -25,7 +25,7 @@ export function ActionBar({ path, subject, offers, onDone }: ActionBarProps) {
         <button
           key={offer.method}
           type="button"
-          className={`btn btn-sm ${offer.isDestructive ? "btn-outline-danger" : "btn-outline-primary"}`}
+          className={`btn btn-sm btn-outline-${offer.isDestructive ? "danger" : "primary"}`}
           disabled={!allowed?.has(offer.method)}
           aria-describedby={refused.includes(offer) ? note : undefined}
           onClick={() => setChosen(offer)}

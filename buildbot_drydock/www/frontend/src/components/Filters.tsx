@@ -1,4 +1,5 @@
-// The filters of a list. What is chosen is in the URL at once; what is typed, on Enter or on leaving.
+// The filters of a list. What is chosen is in the URL at once; what is typed, on Enter or on
+// leaving.
 import React, { useId, useState } from "react";
 import { toggled, type Filter, type Filtering } from "../data/filters";
 

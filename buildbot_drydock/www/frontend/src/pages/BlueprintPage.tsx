@@ -7,7 +7,7 @@ import { When } from "../components/Age";
 import { DataTable } from "../components/DataTable";
 import { ErrorNotice } from "../components/ErrorNotice";
 import { EventStory } from "../components/EventStory";
-import { Facts } from "../components/Facts";
+import { Facts, type Fact } from "../components/Facts";
 import { LabelList } from "../components/LabelList";
 import { Money } from "../components/Money";
 import { ObjectPage } from "../components/ObjectPage";
@@ -84,25 +84,25 @@ const shown = (value: unknown) => (typeof value === "string" ? value : JSON.stri
 
 const text = (words: string) => words && <span className="drydock-text">{words}</span>;
 
-const factsOf = (row: Blueprint) => [
-  ["Kind", row.kind] as const,
-  ["Mode", row.mode === "enabled" ? null : `${row.mode} by ${row.mode_author}`] as const,
-  ["Mode ends", row.mode_until === null ? null : <When time={row.mode_until} />] as const,
-  ["Why", text(row.mode_reason)] as const,
-  ["Resources", `${row.living} of ${row.limit ?? "–"} (${byStatus(row.resources) || "none"})`] as const,
-  ["Slots leased", `${row.leased} of ${row.slots ?? "–"}`] as const,
-  ["Idle", row.idle] as const,
-  ["Kept warm", row.min_ready] as const,
-  ["Leases that wait for it", row.waiting] as const,
-  ["Cost", <Money amount={row.hourly_cost} per="h" />] as const,
+const factsOf = (row: Blueprint): Fact[] => [
+  ["Kind", row.kind],
+  ["Mode", row.mode === "enabled" ? null : `${row.mode} by ${row.mode_author}`],
+  ["Mode ends", row.mode_until === null ? null : <When time={row.mode_until} />],
+  ["Why", text(row.mode_reason)],
+  ["Resources", `${row.living} of ${row.limit ?? "–"} (${byStatus(row.resources) || "none"})`],
+  ["Slots leased", `${row.leased} of ${row.slots ?? "–"}`],
+  ["Idle", row.idle],
+  ["Kept warm", row.min_ready],
+  ["Leases that wait for it", row.waiting],
+  ["Cost", <Money amount={row.hourly_cost} per="h" />],
   ["Cost at most", row.max_hourly_cost === null ? null
-    : <Money amount={row.max_hourly_cost} per="h" />] as const,
-  ["Labels", <LabelList labels={row.labels} />] as const,
+    : <Money amount={row.max_hourly_cost} per="h" />],
+  ["Labels", <LabelList labels={row.labels} />],
   ["Choices", Object.keys(row.choices).length === 0 ? null
-    : <LabelList labels={joined(row.choices)} />] as const,
-  ["Failed launches in a row", row.failures === 0 ? null : row.failures] as const,
-  ["Tries again", row.retry_at === null ? null : <When time={row.retry_at} />] as const,
-  ["Last error", text(row.last_error)] as const,
+    : <LabelList labels={joined(row.choices)} />],
+  ["Failed launches in a row", row.failures === 0 ? null : row.failures],
+  ["Tries again", row.retry_at === null ? null : <When time={row.retry_at} />],
+  ["Last error", text(row.last_error)],
 ];
 
 const joined = (choices: Blueprint["choices"]) =>

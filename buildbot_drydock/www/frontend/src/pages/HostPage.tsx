@@ -7,7 +7,7 @@ import { When } from "../components/Age";
 import { DataTable } from "../components/DataTable";
 import { ErrorNotice } from "../components/ErrorNotice";
 import { EventStory } from "../components/EventStory";
-import { Facts } from "../components/Facts";
+import { Facts, type Fact } from "../components/Facts";
 import { LabelList } from "../components/LabelList";
 import { BlueprintLink, ResourceLink } from "../components/Links";
 import { ObjectPage } from "../components/ObjectPage";
@@ -70,16 +70,16 @@ function ItsResources({ host }: { host: string }) {
   );
 }
 
-const factsOf = (host: Host) => [
-  ["Why it is out of service", host.why && <span className="drydock-text">{host.why}</span>] as const,
-  ["Mode", host.mode === "enabled" ? null : `${host.mode} by ${host.mode_author}`] as const,
-  ["Mode ends", host.mode_until === null ? null : <When time={host.mode_until} />] as const,
-  ["Reason", host.mode_reason] as const,
+const factsOf = (host: Host): Fact[] => [
+  ["Why it is out of service", host.why && <span className="drydock-text">{host.why}</span>],
+  ["Mode", host.mode === "enabled" ? null : `${host.mode} by ${host.mode_author}`],
+  ["Mode ends", host.mode_until === null ? null : <When time={host.mode_until} />],
+  ["Reason", host.mode_reason],
   ["Blueprints", host.blueprints.map((name) => (
     <React.Fragment key={name}><BlueprintLink name={name} /> </React.Fragment>
-  ))] as const,
-  ["Resource", <ResourceLink id={host.resourceid} />] as const,
-  ["Slots leased", `${host.leased} of ${host.slots ?? "–"}`] as const,
-  ["Labels", <LabelList labels={host.labels} />] as const,
-  ["Listed", host.listed ? null : "no blueprint lists it any more"] as const,
+  ))],
+  ["Resource", <ResourceLink id={host.resourceid} />],
+  ["Slots leased", `${host.leased} of ${host.slots ?? "–"}`],
+  ["Labels", <LabelList labels={host.labels} />],
+  ["Listed", host.listed ? null : "no blueprint lists it any more"],
 ];

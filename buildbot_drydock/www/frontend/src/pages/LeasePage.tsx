@@ -5,7 +5,7 @@ import { ActionBar } from "../actions/ActionBar";
 import { offersOnLease } from "../actions/offers";
 import { Age, When } from "../components/Age";
 import { EventStory } from "../components/EventStory";
-import { Facts } from "../components/Facts";
+import { Facts, type Fact } from "../components/Facts";
 import { LabelList } from "../components/LabelList";
 import {
   BlueprintLink,
@@ -50,25 +50,25 @@ export function LeasePage() {
   );
 }
 
-const factsOf = (lease: Lease) => [
-  [lease.worker === null ? "Person" : "Worker", <OwnerLink lease={lease} />] as const,
-  ["Build", lease.build === null ? null : <BuildLink lease={lease} />] as const,
-  ["Builder", lease.builder === null ? null : <BuilderLink name={lease.builder} />] as const,
-  ["Resource", <ResourceLink id={lease.resourceid} />] as const,
-  ["Slot", lease.slot] as const,
-  ["Blueprint", lease.blueprint === null ? null : <BlueprintLink name={lease.blueprint} />] as const,
-  ["Requires", <LabelList labels={lease.requires} />] as const,
-  ["Only from", lease.blueprints.join(", ")] as const,
-  ["Priority", lease.priority === 0 ? null : lease.priority] as const,
-  ["In this status for", <Age since={lease.since} />] as const,
-  ["Requested", <When time={lease.requested_at} />] as const,
-  ["Held for", lease.held_since === null ? null : <Age since={lease.held_since} />] as const,
-  ["Expires unless renewed", isOver(lease) ? null : <When time={lease.expires_at} />] as const,
-  ["Ends anyway", lease.until === null ? null : <When time={lease.until} />] as const,
-  ["Authorized by", lease.authorized_by] as const,
+const factsOf = (lease: Lease): Fact[] => [
+  [lease.worker === null ? "Person" : "Worker", <OwnerLink lease={lease} />],
+  ["Build", lease.build === null ? null : <BuildLink lease={lease} />],
+  ["Builder", lease.builder === null ? null : <BuilderLink name={lease.builder} />],
+  ["Resource", <ResourceLink id={lease.resourceid} />],
+  ["Slot", lease.slot],
+  ["Blueprint", lease.blueprint === null ? null : <BlueprintLink name={lease.blueprint} />],
+  ["Requires", <LabelList labels={lease.requires} />],
+  ["Only from", lease.blueprints.join(", ")],
+  ["Priority", lease.priority === 0 ? null : lease.priority],
+  ["In this status for", <Age since={lease.since} />],
+  ["Requested", <When time={lease.requested_at} />],
+  ["Held for", lease.held_since === null ? null : <Age since={lease.held_since} />],
+  ["Expires unless renewed", isOver(lease) ? null : <When time={lease.expires_at} />],
+  ["Ends anyway", lease.until === null ? null : <When time={lease.until} />],
+  ["Authorized by", lease.authorized_by],
   ["Attributes", Object.keys(lease.attributes).length === 0
-    ? null : <LabelList labels={lease.attributes} />] as const,
-  ["Reason", lease.reason && <span className="drydock-text">{lease.reason}</span>] as const,
+    ? null : <LabelList labels={lease.attributes} />],
+  ["Reason", lease.reason && <span className="drydock-text">{lease.reason}</span>],
 ];
 
 const isOver = ({ status }: Lease) => ["released", "broken", "destroyed"].includes(status);

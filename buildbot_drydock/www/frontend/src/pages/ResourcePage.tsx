@@ -7,7 +7,7 @@ import { Age, When } from "../components/Age";
 import { DataTable } from "../components/DataTable";
 import { ErrorNotice } from "../components/ErrorNotice";
 import { EventStory } from "../components/EventStory";
-import { Facts } from "../components/Facts";
+import { Facts, type Fact } from "../components/Facts";
 import { LabelList } from "../components/LabelList";
 import { BlueprintLink, HostLink, LeaseLink } from "../components/Links";
 import { Money } from "../components/Money";
@@ -69,23 +69,23 @@ function ItsLeases({ below }: { below: string }) {
 
 const text = (words: string) => words && <span className="drydock-text">{words}</span>;
 
-const factsOf = (row: Resource) => [
-  ["Blueprint", <BlueprintLink name={row.blueprint} />] as const,
-  ["Host", row.host === null ? null : <HostLink name={row.host} />] as const,
-  ["Address", row.address] as const,
-  ["Identity", row.identity] as const,
-  ["Token", <code>{row.token}</code>] as const,
-  ["Labels", <LabelList labels={row.labels} />] as const,
-  ["In this status for", <Age since={row.since} />] as const,
-  ["Requested", <When time={row.created_at} />] as const,
-  ["Built for", row.built_for === null ? null : <LeaseLink id={row.built_for} />] as const,
-  ["Uses", row.uses] as const,
-  ["Last used", row.last_used_at === null ? null : <When time={row.last_used_at} />] as const,
-  ["Price", row.hourly_price === null ? null : <Money amount={row.hourly_price} per="h" />] as const,
-  ["Cost so far", row.cost === null ? null : <Money amount={row.cost} />] as const,
-  ["Is taken away", row.ends_at === null ? null : <When time={row.ends_at} />] as const,
-  ["Why it is taken away", text(row.end_reason)] as const,
-  ["Faults in a row", row.faults === 0 ? null : row.faults] as const,
-  ["Last fault", text(row.fault)] as const,
-  ["Reason", text(row.reason)] as const,
+const factsOf = (row: Resource): Fact[] => [
+  ["Blueprint", <BlueprintLink name={row.blueprint} />],
+  ["Host", row.host === null ? null : <HostLink name={row.host} />],
+  ["Address", row.address],
+  ["Identity", row.identity],
+  ["Token", <code>{row.token}</code>],
+  ["Labels", <LabelList labels={row.labels} />],
+  ["In this status for", <Age since={row.since} />],
+  ["Requested", <When time={row.created_at} />],
+  ["Built for", row.built_for === null ? null : <LeaseLink id={row.built_for} />],
+  ["Uses", row.uses],
+  ["Last used", row.last_used_at === null ? null : <When time={row.last_used_at} />],
+  ["Price", row.hourly_price === null ? null : <Money amount={row.hourly_price} per="h" />],
+  ["Cost so far", row.cost === null ? null : <Money amount={row.cost} />],
+  ["Is taken away", row.ends_at === null ? null : <When time={row.ends_at} />],
+  ["Why it is taken away", text(row.end_reason)],
+  ["Faults in a row", row.faults === 0 ? null : row.faults],
+  ["Last fault", text(row.fault)],
+  ["Reason", text(row.reason)],
 ];
