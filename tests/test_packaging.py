@@ -1,10 +1,13 @@
 from importlib.metadata import distribution
 
 from buildbot.plugins import util, worker
+from buildbot.plugins.db import get_plugins
+from buildbot.www.plugin import Application
 from twisted.trial.unittest import SynchronousTestCase
 
 import buildbot_drydock
 from buildbot_drydock.latent.worker import DrydockWorker
+from buildbot_drydock.www.application import ep
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
 
 NAME = "buildbot-drydock"
@@ -15,13 +18,29 @@ class EntryPointTests(SynchronousTestCase):
         points = distribution(NAME).entry_points
         self.assertEqual(
             {point.group for point in points},
-            {"buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util", "console_scripts"},
+            {
+                *("buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util"),
+                *("buildbot.www", "console_scripts"),
+            },
         )
         for point in points:
-            self.assertTrue(callable(point.load()), point)
+            loaded = point.load()
+            self.assertTrue(callable(loaded) or isinstance(loaded, Application), point)
 
     def test_buildbot_offers_our_classes_as_plugins(self) -> None:
         for name in buildbot_drydock.__all__:
             self.assertIs(getattr(util, name), getattr(buildbot_drydock, name))
         self.assertIs(util.DrydockEndpointMatcher, DrydockEndpointMatcher)
         self.assertIs(worker.DrydockWorker, DrydockWorker)
+
+    def test_buildbot_finds_our_pages_which_were_built_with_the_package(self) -> None:
+        found = get_plugins("www", None, load_now=False).get("drydock")
+        self.assertIs(found, ep)
+        self.assertTrue(ep.is_built)
+        self.assertEqual(ep.version.strip(), distribution(NAME).version)
+
+    def test_the_pages_use_the_react_of_buildbot_and_bring_none(self) -> None:
+        script = (ep.static_dir / "scripts.js").read_text("utf-8")
+        self.assertIn("BuildbotPluginSupport", script)
+        self.assertNotIn("jsx-runtime", script)
+        self.assertLess(len(script), 400_000)

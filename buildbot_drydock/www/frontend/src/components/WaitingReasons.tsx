@@ -1,7 +1,7 @@
 // Why a lease waits, blueprint by blueprint, with the numbers.
 import React from "react";
 import type { Reason } from "../data/rows";
-import { numbersOf, sorted } from "../words/reasons";
+import { numbersOf, saidOf, sorted } from "../words/reasons";
 import { BlueprintLink } from "./Links";
 
 export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
@@ -14,7 +14,7 @@ export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
       <ul className="drydock-reasons">
         {sorted(reasons).map((reason) => (
           <li key={reason.blueprint} data-reason={reason.kind}>
-            <BlueprintLink name={reason.blueprint} />: {reason.sentence}
+            <BlueprintLink name={reason.blueprint} />{saidOf(reason)}
             <div className="drydock-muted">
               {numbersOf(reason).map(([name, value]) => (
                 <span key={name} className="drydock-label">{name} {value}</span>

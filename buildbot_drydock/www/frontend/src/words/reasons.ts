@@ -9,16 +9,22 @@ export function sorted(reasons: readonly Reason[]): Reason[] {
   return [...reasons].sort((a, b) => Number(a.kind === NEVER) - Number(b.kind === NEVER));
 }
 
+/** What the sentence says of the blueprint, whose name it begins with. */
+export function saidOf({ blueprint, sentence }: Reason): string {
+  return sentence.startsWith(`${blueprint} `) ? sentence.slice(blueprint.length) : `: ${sentence}`;
+}
+
 export function summary(reasons: readonly Reason[]): string {
   const [first, ...others] = sorted(reasons);
   if (first === undefined) return "";
   return others.length === 0 ? first.sentence : `${first.sentence} (and ${others.length} more)`;
 }
 
-/** The numbers of a reason: what is not in every reason, and not nothing. */
+const TIMES = ["since", "retry_at", "until"]; // the sentence says how long that is
+
+/** The numbers of a reason. */
 export function numbersOf(reason: Reason): [string, string][] {
   return Object.entries(reason)
-    .filter(([name, value]) => !["kind", "blueprint", "sentence"].includes(name)
-      && typeof value === "number")
+    .filter(([name, value]) => typeof value === "number" && !TIMES.includes(name))
     .map(([name, value]) => [name.replace(/_/g, " "), String(value)]);
 }
