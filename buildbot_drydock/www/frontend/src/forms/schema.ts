@@ -180,7 +180,8 @@ function numberOf(field: Field, text: string): number | Problem {
   }
   const { minimum, maximum, isMinimumExcluded } = field;
   if (minimum !== null && (number < minimum || (isMinimumExcluded && number === minimum))) {
-    return new Problem(`This has to be ${isMinimumExcluded ? "more than" : "at least"} ${minimum}.`);
+    const bound = isMinimumExcluded ? "more than" : "at least";
+    return new Problem(`This has to be ${bound} ${minimum}.`);
   }
   if (maximum !== null && number > maximum) return new Problem(`This may be ${maximum} at most.`);
   return number;

@@ -1,0 +1,68 @@
+import { describe, expect, test } from "vitest";
+import type { Reason } from "../src/data/rows";
+import { byStatus, counted, total } from "../src/words/counts";
+import { blueprintPath, hostKey } from "../src/words/links";
+import { money } from "../src/words/money";
+import { numbersOf, saidOf, summary } from "../src/words/reasons";
+import { toneOf } from "../src/words/statuses";
+import { duration, relative } from "../src/words/times";
+
+test("a duration has its two greatest units", () => {
+  expect([0, 0.4, 59, 60, 61, 3600, 3660, 7325, 90_000, 86_460].map(duration)).toEqual([
+    "0 s", "0 s", "59 s", "1 min", "1 min 1 s", "1 h", "1 h 1 min", "2 h 2 min", "1 d 1 h", "1 d",
+  ]);
+  expect(duration(-5)).toBe("0 s");
+});
+
+test("a time is said from now, before and after", () => {
+  expect(relative(940, 1000)).toBe("1 min ago");
+  expect(relative(1060, 1000)).toBe("in 1 min");
+  expect(relative(1000.4, 1000)).toBe("now");
+});
+
+test("money has as many digits as say something", () => {
+  expect([0, 1.5, 0.085, -2, 1234.567].map(money))
+    .toEqual(["$0.00", "$1.50", "$0.0850", "$-2.00", "$1234.57"]);
+});
+
+test("counts beyond what is counted say so", () => {
+  expect([total(null), total(0), total(10_000), total(10_001)])
+    .toEqual(["", "0", "10,000", "more than 10,000"]);
+  expect([counted(1, "lease"), counted(2, "lease")]).toEqual(["1 lease", "2 leases"]);
+  expect(byStatus({ active: 2, pending: 0, broken: 1 })).toBe("2 active, 1 broken");
+});
+
+test("a status that is not known is no trouble", () => {
+  expect([toneOf("broken"), toneOf("active"), toneOf("of a later version")])
+    .toEqual(["bad", "good", "over"]);
+});
+
+test("names are safe in addresses and in the keys of messages", () => {
+  expect(blueprintPath("a/b c")).toBe("/drydock/blueprints/a%2Fb%20c");
+  expect(hostKey("build1.example.org")).toBe("build1-example-org");
+});
+
+describe("reasons", () => {
+  const full: Reason = {
+    kind: "full", blueprint: "linux", sentence: "linux is full: 8 of 8 slots leased, limit 4",
+    limit: 4, leased: 8, since: 17_000,
+  };
+  const never: Reason = {
+    kind: "does-not-fit", blueprint: "gpu", sentence: "gpu never fits: os=debian is required",
+  };
+
+  test("what may yet come is said first", () => {
+    expect(summary([never, full])).toBe(`${full.sentence} (and 1 more)`);
+    expect(summary([never])).toBe(never.sentence);
+    expect(summary([])).toBe("");
+  });
+
+  test("numbers are told, but for times, which are in the sentence", () => {
+    expect(numbersOf(full)).toEqual([["limit", "4"], ["leased", "8"]]);
+  });
+
+  test("the name of the blueprint is said once", () => {
+    expect(saidOf(full)).toBe(" is full: 8 of 8 slots leased, limit 4");
+    expect(saidOf({ ...full, sentence: "nothing" })).toBe(": nothing");
+  });
+});
