@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import {
-  filteringOf, toggled, withFilter, withoutFilters, type Filter,
+  filteringOf,
+  toggled,
+  withFilter,
+  withoutFilters,
+  type Filter,
 } from "../src/data/filters";
 
 const FILTERS: readonly Filter[] = [
@@ -22,7 +26,7 @@ describe("filters in the URL", () => {
       .toEqual({});
   });
 
-  test("a filter set anew replaces its values, keeps the rest, and begins at the first page", () => {
+  test("a filter set anew replaces its values, keeps the rest, and goes to the first page", () => {
     const changed = withFilter(search("status=active&from=7&order=since"), "status", ["pending"]);
     expect(changed.toString()).toBe("order=since&status=pending");
   });

@@ -1,6 +1,10 @@
 import { expect, test } from "vitest";
 import {
-  offersOnBlueprint, offersOnHost, offersOnLease, offersOnResource, type Offer,
+  offersOnBlueprint,
+  offersOnHost,
+  offersOnLease,
+  offersOnResource,
+  type Offer,
 } from "../src/actions/offers";
 import type { Blueprint, Host, Lease, Resource } from "../src/data/rows";
 

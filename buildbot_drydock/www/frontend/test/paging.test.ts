@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import {
-  orderOf, pageOf, pageQuery, placeOf, withPlace, type Order, type Place,
+  orderOf,
+  pageOf,
+  pageQuery,
+  placeOf,
+  withPlace,
+  type Order,
+  type Place,
 } from "../src/data/paging";
 import type { Query } from "../src/data/rest";
 
@@ -98,7 +104,9 @@ describe("pages by another field", () => {
 describe("the place in the URL", () => {
   test("is read as it was written", () => {
     const places: Place[] = [
-      { kind: "first" }, { kind: "from", id: 12 }, { kind: "to", id: 3 },
+      { kind: "first" },
+      { kind: "from", id: 12 },
+      { kind: "to", id: 3 },
       { kind: "offset", rows: 50 },
     ];
     for (const place of places) {

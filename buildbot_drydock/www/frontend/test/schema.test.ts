@@ -26,8 +26,15 @@ const read = (name: string, text: string) => {
 describe("the fields of a schema", () => {
   test("each is asked for in its own way", () => {
     expect(Object.fromEntries(FIELDS.map(({ name, kind }) => [name, kind]))).toEqual({
-      name: "text", limit: "integer", timeout: "number", placement: "choice", keep: "boolean",
-      until: "time", labels: "pairs", names: "lines", schedule: "json",
+      name: "text",
+      limit: "integer",
+      timeout: "number",
+      placement: "choice",
+      keep: "boolean",
+      until: "time",
+      labels: "pairs",
+      names: "lines",
+      schedule: "json",
     });
   });
 
@@ -73,8 +80,15 @@ describe("what was typed", () => {
 
   test("values are shown so that reading them gives the same", () => {
     const values = {
-      name: "linux", limit: 3, timeout: 2.5, placement: "spread", keep: false,
-      until: 1_800_000_000, labels: { os: "debian" }, names: ["a", "b"], schedule: [{ cron: "*" }],
+      name: "linux",
+      limit: 3,
+      timeout: 2.5,
+      placement: "spread",
+      keep: false,
+      until: 1_800_000_000,
+      labels: { os: "debian" },
+      names: ["a", "b"],
+      schedule: [{ cron: "*" }],
     };
     expect(valuesOf(FIELDS, typedOf(FIELDS, values))).toEqual({ values, problems: {} });
   });

@@ -9,7 +9,16 @@ import { duration, relative } from "../src/words/times";
 
 test("a duration has its two greatest units", () => {
   expect([0, 0.4, 59, 60, 61, 3600, 3660, 7325, 90_000, 86_460].map(duration)).toEqual([
-    "0 s", "0 s", "59 s", "1 min", "1 min 1 s", "1 h", "1 h 1 min", "2 h 2 min", "1 d 1 h", "1 d",
+    "0 s",
+    "0 s",
+    "59 s",
+    "1 min",
+    "1 min 1 s",
+    "1 h",
+    "1 h 1 min",
+    "2 h 2 min",
+    "1 d 1 h",
+    "1 d",
   ]);
   expect(duration(-5)).toBe("0 s");
 });
@@ -44,11 +53,17 @@ test("names are safe in addresses and in the keys of messages", () => {
 
 describe("reasons", () => {
   const full: Reason = {
-    kind: "full", blueprint: "linux", sentence: "linux is full: 8 of 8 slots leased, limit 4",
-    limit: 4, leased: 8, since: 17_000,
+    kind: "full",
+    blueprint: "linux",
+    sentence: "linux is full: 8 of 8 slots leased, limit 4",
+    limit: 4,
+    leased: 8,
+    since: 17_000,
   };
   const never: Reason = {
-    kind: "does-not-fit", blueprint: "gpu", sentence: "gpu never fits: os=debian is required",
+    kind: "does-not-fit",
+    blueprint: "gpu",
+    sentence: "gpu never fits: os=debian is required",
   };
 
   test("what may yet come is said first", () => {
