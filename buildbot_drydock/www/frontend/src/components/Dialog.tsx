@@ -1,6 +1,6 @@
 // A dialog as browsers have them: it keeps the focus inside, Escape leaves it, and the focus goes
 // back to where it was.
-import React, { useEffect, useId, useRef, type ReactNode } from "react";
+import React, { useId, useLayoutEffect, useRef, type ReactNode } from "react";
 
 export interface DialogProps {
   title: string;
@@ -11,7 +11,8 @@ export interface DialogProps {
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
-  useEffect(() => {
+  // Before React takes it from the page, or the browser would not give the focus back.
+  useLayoutEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
     return () => shown?.close();

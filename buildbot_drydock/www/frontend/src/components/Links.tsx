@@ -19,8 +19,9 @@ export function BlueprintLink({ name }: { name: string | null }) {
   return name === null ? NOTHING : <Link to={paths.blueprintPath(name)}>{name}</Link>;
 }
 
+/** Resources that are made of no listed host have an empty name there. */
 export function HostLink({ name }: { name: string | null }) {
-  return name === null ? NOTHING : <Link to={paths.hostPath(name)}>{name}</Link>;
+  return name ? <Link to={paths.hostPath(name)}>{name}</Link> : NOTHING;
 }
 
 export function WorkerLink({ name }: { name: string }) {

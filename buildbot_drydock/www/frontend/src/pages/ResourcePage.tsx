@@ -71,7 +71,7 @@ const text = (words: string) => words && <span className="drydock-text">{words}<
 
 const factsOf = (row: Resource): Fact[] => [
   ["Blueprint", <BlueprintLink name={row.blueprint} />],
-  ["Host", row.host === null ? null : <HostLink name={row.host} />],
+  ["Host", row.host ? <HostLink name={row.host} /> : null],
   ["Address", row.address],
   ["Identity", row.identity],
   ["Token", <code>{row.token}</code>],
