@@ -279,5 +279,5 @@ def _show_pages(config_dict: dict[str, Any]) -> None:
         return  # otherwise Buildbot says what is wrong with it
     from buildbot_drydock.www import application
 
-    if application.NAME not in plugins and application.is_installed():
+    if www.get("port") and application.NAME not in plugins and application.is_installed():
         config_dict["www"] = {**www, "plugins": {**plugins, application.NAME: {}}}

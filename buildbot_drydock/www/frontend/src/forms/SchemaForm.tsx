@@ -52,7 +52,9 @@ function SchemaField({ field, text, problem, onType }: SchemaFieldProps) {
           />
         )}
         {field.label}
-        {field.unit !== field.label && field.unit && <span className="drydock-muted"> in {field.unit}</span>}
+        {field.unit && field.unit !== field.label && (
+          <span className="drydock-muted"> in {field.unit}</span>
+        )}
         {field.isRequired && <span className="drydock-muted"> (required)</span>}
       </label>
       {field.kind !== "boolean" && <Entry {...{ field, text, onType, about }} />}
