@@ -133,6 +133,8 @@ class Module:
 def modules() -> list[Module]:
     found = []
     for path in sorted(ROOT.rglob("*.py")):
+        if "node_modules" in path.parts:
+            continue  # of the tools that build the web pages
         parts = path.relative_to(ROOT).with_suffix("").parts
         is_package = parts[-1] == "__init__"
         name = ".".join(parts[:-1] if is_package else parts)
