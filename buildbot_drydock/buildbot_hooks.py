@@ -367,6 +367,26 @@ def identify_build(build: Any) -> tuple[int, str]:
     return int(build.buildid), str(build.builder.name)
 
 
+async def link_build(build: Any, links: Mapping[str, str]) -> None:
+    """Show links, by their captions, at the step of a build that waited for its worker.
+
+    ``_preparation_step`` of a build, which is no step of its factory.
+    """
+    step: Any = getattr(build, "_preparation_step", None)
+    if step is not None:
+        for caption, url in links.items():
+            await step.addURL(caption, url)
+
+
+def tell_access(conn: Any, url: str) -> None:
+    """Show where a worker's host is looked at, unless the worker itself tells.
+
+    ``access_uri`` in ``info`` of a connection, which ``Worker.attached`` hands to the data API.
+    """
+    if not conn.info.get("access_uri"):
+        conn.info["access_uri"] = url
+
+
 def describe_build(build: Any) -> dict[str, str]:
     """Return what people want to know of a build.
 

@@ -38,7 +38,7 @@ LAYERS = {
     "buildbot": (
         *("config", "workerpool", "catalogue", "service", "crew", "buildbot_hooks", "steps"),
         *("operations", "www", "inspection", "latent.worker", "latent.terms", "latent.tenancy"),
-        *("latent.starting", "latent.uses"),
+        *("latent.starting", "latent.uses", "latent.badges"),
         "metrics",
     ),
     "names": ("",),

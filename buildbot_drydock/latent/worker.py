@@ -26,6 +26,7 @@ from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.authorization import Subjects, subjects_of_build
 from buildbot_drydock.errors import DrydockError, LeaseBroken
 from buildbot_drydock.events import ResourceGivenNotice
+from buildbot_drydock.latent import badges
 from buildbot_drydock.latent.attempts import Attempts
 from buildbot_drydock.latent.starting import Hopeless, StartFailed, verdict, waited_in_vain
 from buildbot_drydock.latent.tenancy import Tenancy, release
@@ -322,6 +323,9 @@ class DrydockWorker(AbstractLatentWorker):
             lease = self._lease.id
             begun = self._uses.begin(self.service.leases, wfb, lease, number, builder)
             hooks.in_background(self, begun)
+        if ready and self._tenancy is not None and build is not None:
+            marked = badges.mark(build, self.master, self._tenancy)
+            hooks.in_background(self, Deferred.fromCoroutine(marked))
         return ready
 
     def start_instance(self, build: Any) -> Deferred[bool]:
@@ -458,6 +462,8 @@ class DrydockWorker(AbstractLatentWorker):
         return Deferred.fromCoroutine(self._attached(conn))
 
     async def _attached(self, conn: Any) -> None:
+        if self._tenancy is not None:
+            hooks.tell_access(conn, badges.lease_url(self.master, self._tenancy))
         await super().attached(conn)
         if not hooks.is_attached(self) or self._leaving:
             return
