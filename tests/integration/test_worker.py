@@ -81,6 +81,46 @@ class StartTests(Case):
         await self.finish()
         await self.stop()
 
+    async def test_every_build_links_to_its_lease_and_resource(self) -> None:
+        await self.start()
+        number = await self.start_idling()
+        await self.request_build()  # a second one, on the worker that is there already
+        await self.settle()
+        await self.finish(SUCCESS)
+        base = self.master.config.buildbotURL
+        for build in (1, 2):
+            properties = await self.master.data.get(("builds", build, "properties"))
+            self.assertEqual(
+                {name: value for name, value in properties.items() if name.startswith("drydock_")},
+                {
+                    "drydock_lease": (number, "Drydock"),
+                    "drydock_resource": (1, "Drydock"),
+                    "drydock_blueprint": ("linux", "Drydock"),
+                },
+            )
+            steps = await self.master.data.get(("builds", build, "steps"))
+            self.assertEqual(
+                [(url["name"], url["url"]) for url in steps[0]["urls"]],
+                [
+                    (f"lease {number}", f"{base}#/drydock/leases/{number}"),
+                    ("resource 1", f"{base}#/drydock/resources/1"),
+                ],
+            )
+        await self.stop()
+
+    async def test_a_worker_tells_where_its_lease_is_looked_at(self) -> None:
+        await self.start()
+        number = await self.start_building()
+        (worker,) = [
+            each for each in await self.master.data.get(("workers",)) if each["name"] == "linux-001"
+        ]
+        self.assertEqual(
+            worker["workerinfo"]["access_uri"],
+            f"{self.master.config.buildbotURL}#/drydock/leases/{number}",
+        )
+        await self.finish()
+        await self.stop()
+
     async def test_a_build_stopped_while_its_lease_waits_ends_at_once(self) -> None:
         self.blueprint["boot_seconds"] = 500
         await self.start()
