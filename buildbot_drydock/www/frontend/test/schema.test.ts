@@ -52,6 +52,7 @@ describe("the fields of a schema", () => {
 describe("what was typed", () => {
   test("is read by kind", () => {
     expect(read("limit", " 7 ")).toBe(7);
+    expect([read("limit", "1"), read("limit", "10")]).toEqual([1, 10]);
     expect(read("timeout", "1.5")).toBe(1.5);
     expect(read("keep", "true")).toBe(true);
     expect(read("keep", "")).toBe(false);
