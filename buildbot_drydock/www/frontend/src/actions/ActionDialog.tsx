@@ -11,15 +11,14 @@ export interface ActionDialogProps {
   offer: Offer;
   path: string;
   subject: string; // "lease 7"; empty if the caption says it
-  values?: Readonly<Record<string, unknown>>; // what the form begins with
   onDone: (answer: unknown) => void;
   onClose: () => void;
 }
 
 export function ActionDialog(props: ActionDialogProps) {
-  const { offer, path, subject, values, onDone, onClose } = props;
+  const { offer, path, subject, onDone, onClose } = props;
   const fields = fieldsOf(offer.schema);
-  const [typed, setTyped] = useState(() => typedOf(fields, values ?? {}));
+  const [typed, setTyped] = useState(() => typedOf(fields, offer.values ?? {}));
   const [problems, setProblems] = useState<Problems>({});
   const [error, setError] = useState<ServerError | null>(null);
   const [isBusy, setBusy] = useState(false);

@@ -10,6 +10,7 @@ export interface Offer {
   warning: string; // what comes of it, before it is done
   isDestructive: boolean;
   schema: Schema;
+  values?: Readonly<Record<string, unknown>>; // what the form begins with, instead of defaults
 }
 
 const reason: Property = { type: "string", description: "Why, for others to read." };

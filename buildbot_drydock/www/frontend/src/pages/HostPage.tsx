@@ -74,7 +74,6 @@ const factsOf = (host: Host): Fact[] => [
   ["Why it is out of service", host.why && <span className="drydock-text">{host.why}</span>],
   ["Mode", host.mode === "enabled" ? null : `${host.mode} by ${host.mode_author}`],
   ["Mode ends", host.mode_until === null ? null : <When time={host.mode_until} />],
-  ["Reason", host.mode_reason],
   ["Blueprints", host.blueprints.map((name) => (
     <React.Fragment key={name}><BlueprintLink name={name} /> </React.Fragment>
   ))],
