@@ -40,8 +40,31 @@ describe("a connection", () => {
     connect();
     expect(link.status).toBe("open");
     end();
+    expect(link.status).toBe("open");
+    vi.advanceTimersByTime(5_000);
     expect(link.status).toBe("idle");
     expect(server.last.isClosed).toBe(true);
+  });
+
+  test("is kept from one page to the next", () => {
+    link.subscribe("a/*", heard, ready)();
+    link.subscribe("b/*", heard, ready);
+    connect();
+    vi.advanceTimersByTime(10_000);
+    expect(server.sockets).toHaveLength(1);
+    expect(link.status).toBe("open");
+    expect(server.last.consuming()).toEqual(["startConsuming b/*"]);
+  });
+
+  test("that is lost when nobody listens is no loss", () => {
+    link.subscribe("a/*", heard, ready)();
+    connect();
+    lose();
+    expect(link.status).toBe("idle");
+    vi.advanceTimersByTime(60_000);
+    expect(server.sockets).toHaveLength(1);
+    link.subscribe("b/*", heard, ready);
+    expect(server.sockets).toHaveLength(2);
   });
 
   test("tells of what was asked for, once the server listens", () => {

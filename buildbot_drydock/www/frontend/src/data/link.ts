@@ -8,6 +8,7 @@ export type Listener = (message: unknown, key: string) => void;
 
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 15_000;
+const LINGER = 5_000; // the next page may want it
 const PING_INTERVAL = 20_000; // a proxy or a sleeping laptop may end a connection in silence
 
 interface Subscription {
@@ -26,6 +27,7 @@ export class Link {
   private readonly watchers = new Set<() => void>();
   private pause = FIRST_PAUSE;
   private retry: ReturnType<typeof setTimeout> | undefined;
+  private closing: ReturnType<typeof setTimeout> | undefined;
   private ping: ReturnType<typeof setInterval> | undefined;
   private current: LinkStatus = "idle";
 
@@ -50,13 +52,14 @@ export class Link {
     const subscription = { topic, listener, ready };
     const isFirst = !this.has(topic);
     this.subscriptions.add(subscription);
+    clearTimeout(this.closing);
     if (this.socket === null) this.connect();
     else if (isFirst) this.start(topic);
     else if (this.current === "open") ready();
     return () => {
       if (!this.subscriptions.delete(subscription)) return;
       if (!this.has(topic)) this.send("stopConsuming", topic);
-      if (this.subscriptions.size === 0) this.close();
+      if (this.subscriptions.size === 0) this.closing = setTimeout(() => this.close(), LINGER);
     };
   }
 
@@ -93,6 +96,10 @@ export class Link {
 
   private lost(): void {
     this.forget();
+    if (this.subscriptions.size === 0) {
+      this.become("idle");
+      return;
+    }
     this.become("lost");
     this.retry = setTimeout(() => this.connect(), this.pause);
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
