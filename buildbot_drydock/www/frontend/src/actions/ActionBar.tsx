@@ -23,7 +23,7 @@ export function ActionBar({ path, subject, offers, onDone }: ActionBarProps) {
     <div className="drydock-actions">
       {offers.map((offer) => (
         <button
-          key={offer.method}
+          key={offer.caption}
           type="button"
           className={`btn btn-sm btn-outline-${offer.isDestructive ? "danger" : "primary"}`}
           disabled={!allowed?.has(offer.method)}

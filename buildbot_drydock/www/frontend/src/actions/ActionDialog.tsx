@@ -31,7 +31,7 @@ export function ActionDialog(props: ActionDialogProps) {
     setBusy(true);
     setError(null);
     try {
-      onDone(await act(path, offer.method, read.values));
+      onDone(await act(path, offer.method, offer.paramsOf?.(read.values) ?? read.values));
     } catch (failure) {
       setError(failure instanceof ServerError ? failure : new ServerError(0, String(failure)));
       setBusy(false);

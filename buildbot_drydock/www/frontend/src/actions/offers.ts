@@ -11,6 +11,8 @@ export interface Offer {
   isDestructive: boolean;
   schema: Schema;
   values?: Readonly<Record<string, unknown>>; // what the form begins with, instead of defaults
+  /** From what was given in the form to what the action takes; the same, if not said. */
+  paramsOf?: (values: Record<string, unknown>) => Record<string, unknown>;
 }
 
 const reason: Property = { type: "string", description: "Why, for others to read." };

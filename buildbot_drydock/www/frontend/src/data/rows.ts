@@ -81,6 +81,15 @@ export interface Event {
   leaseid: number | null;
 }
 
+/** A field that was edited, in place of what master.cfg says. */
+export interface Override {
+  value: unknown;
+  author: string;
+  reason: string;
+  at: number;
+  ignored?: string; // why it is not in force
+}
+
 export interface Blueprint {
   name: string;
   kind: string | null;
@@ -110,6 +119,8 @@ export interface Blueprint {
   hourly_cost: number;
   max_hourly_cost: number | null;
   configuration: Readonly<Record<string, unknown>>;
+  effective: Readonly<Record<string, unknown>>;
+  overrides: Readonly<Record<string, Override>>;
   schema: unknown;
 }
 

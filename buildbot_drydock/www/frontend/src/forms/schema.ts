@@ -23,6 +23,7 @@ export interface Property {
   unit?: string;
   values?: string;
   $ref?: string;
+  editable?: boolean; // while it is in use
 }
 
 export type Kind =
@@ -104,7 +105,10 @@ export function typedOf(
   values: Readonly<Record<string, unknown>>,
 ): Record<string, string> {
   return Object.fromEntries(
-    fields.map((field) => [field.name, textOf(field, values[field.name] ?? field.default)]),
+    fields.map((field) => {
+      const { name } = field;
+      return [name, textOf(field, name in values ? values[name] : field.default)];
+    }),
   );
 }
 

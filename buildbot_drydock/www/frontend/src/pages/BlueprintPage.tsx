@@ -1,7 +1,8 @@
 // One blueprint: how it is doing, what it has, how it is configured; and its story.
-import React from "react";
+import React, { useEffect, useRef } from "react";
 import { useParams } from "react-router-dom";
 import { ActionBar } from "../actions/ActionBar";
+import { offersToEdit } from "../actions/editing";
 import { offersOnBlueprint } from "../actions/offers";
 import { When } from "../components/Age";
 import { DataTable } from "../components/DataTable";
@@ -25,6 +26,12 @@ export function BlueprintPage() {
   const { name = "" } = useParams();
   const live = useRow(BLUEPRINTS, name);
   const path = `drydock_blueprints/${name}`;
+  // Messages leave it out, as it is long and stays the same.
+  const schema = useRef<unknown>(null);
+  const found = live.rows?.[0]?.schema ?? null;
+  useEffect(() => {
+    if (found !== null) schema.current = found;
+  }, [found]);
   return (
     <ObjectPage
       title={`blueprint ${name}`}
@@ -37,11 +44,15 @@ export function BlueprintPage() {
           <ActionBar
             path={path}
             subject={name}
-            offers={offersOnBlueprint(blueprint)}
+            offers={[
+              ...offersOnBlueprint(blueprint),
+              ...offersToEdit({ ...blueprint, schema: blueprint.schema ?? schema.current }),
+            ]}
             onDone={(row) => live.put(row as Blueprint)}
           />
           <Facts facts={factsOf(blueprint)} />
           <ItsResources below={path} />
+          <Edits overrides={blueprint.overrides} />
           <Configuration fields={blueprint.configuration} />
           <EventStory below={path} />
         </>
@@ -64,6 +75,24 @@ function ItsResources({ below }: { below: string }) {
         isCurrent={isCurrent}
         empty="It has no resources now."
       />
+    </section>
+  );
+}
+
+function Edits({ overrides }: { overrides: Blueprint["overrides"] }) {
+  const facts = Object.entries(overrides).map(([name, { value, author, reason, at, ignored }]) => [
+    name,
+    <>
+      <code>{shown(value)}</code> by {author}, <When time={at} />
+      {reason && `: ${reason}`}
+      {ignored && <div className="drydock-problem">Not in force: {ignored}</div>}
+    </>,
+  ] as const);
+  if (facts.length === 0) return null;
+  return (
+    <section aria-label="Edited">
+      <h2>Edited, in place of what master.cfg says</h2>
+      <Facts facts={facts} />
     </section>
   );
 }
