@@ -36,7 +36,7 @@ class PermissionTests(WebTestCase):
             {
                 lease: ["release", "renew"],
                 all_leases: ["request"],
-                blueprint: ["pause", "drain", "disable", "resume"],
+                blueprint: ["pause", "drain", "disable", "resume", "edit"],
             },
         )
         self.assertEqual(

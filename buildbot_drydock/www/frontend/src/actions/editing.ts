@@ -39,7 +39,7 @@ const edit = (editable: Record<string, Property>, effective: Values): Offer => (
   }),
 });
 
-/** What differs from what is in force; the rest stays as master.cfg has it, whatever that becomes. */
+/** What differs from what is in force; the rest goes on following master.cfg. */
 export function changed(values: Values, effective: Values): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(values).filter(
