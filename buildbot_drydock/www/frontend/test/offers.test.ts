@@ -1,12 +1,13 @@
 import { expect, test } from "vitest";
 import {
+  offersOnAuthorization,
   offersOnBlueprint,
   offersOnHost,
   offersOnLease,
   offersOnResource,
   type Offer,
 } from "../src/actions/offers";
-import type { Blueprint, Host, Lease, Resource } from "../src/data/rows";
+import type { Authorization, Blueprint, Host, Lease, Resource } from "../src/data/rows";
 
 const methods = (offers: readonly Offer[]) => offers.map(({ method }) => method);
 
@@ -45,4 +46,11 @@ test("what breaks leases says so", () => {
   expect(breaks?.default).toBe(false);
   expect(breaks?.description).toContain("its leases break");
   expect(reclaim?.isDestructive).toBe(true);
+});
+
+test("an authorization is decided, and may be decided otherwise later", () => {
+  const offered = (status: string) => methods(offersOnAuthorization({ status } as Authorization));
+  expect(offered("requested")).toEqual(["approve", "decline"]);
+  expect(offered("approved")).toEqual(["decline"]);
+  expect(offered("declined")).toEqual(["approve"]);
 });

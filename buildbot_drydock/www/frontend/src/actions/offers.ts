@@ -1,7 +1,7 @@
 // What can be done to each kind of thing, in which state, and with what; docs/api.md has the list.
 // Whether the visitor may is another question: see `data/permissions.ts`.
 
-import type { Blueprint, Host, Lease, Resource } from "../data/rows";
+import type { Authorization, Blueprint, Host, Lease, Resource } from "../data/rows";
 import type { Property, Schema } from "../forms/schema";
 
 export interface Offer {
@@ -166,4 +166,25 @@ export function offersOnBlueprint(blueprint: Blueprint): readonly Offer[] {
 export function offersOnHost(host: Host): readonly Offer[] {
   if (host.mode === "disabled") return host.at_once ? [ENABLE_HOST] : [ENABLE_HOST, DISABLE_HOST];
   return host.listed ? [DISABLE_HOST] : [];
+}
+
+const APPROVE: Offer = {
+  method: "approve",
+  caption: "Approve",
+  warning: "What waits for it may have the blueprint, now and from now on.",
+  isDestructive: false,
+  schema: { properties: { reason } },
+};
+
+const DECLINE: Offer = {
+  method: "decline",
+  caption: "Decline",
+  warning: "What waits for it gets nothing of the blueprint, now and from now on.",
+  isDestructive: true,
+  schema: { properties: { reason } },
+};
+
+export function offersOnAuthorization({ status }: Authorization): readonly Offer[] {
+  if (status === "approved") return [DECLINE];
+  return status === "declined" ? [APPROVE] : [APPROVE, DECLINE];
 }

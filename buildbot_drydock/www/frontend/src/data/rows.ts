@@ -144,6 +144,20 @@ export interface Host {
   resource_status: string | null;
 }
 
+export interface Authorization {
+  authorizationid: number;
+  blueprint: string;
+  subject: string;
+  status: string;
+  author: string;
+  decided_at: number | null;
+  reason: string;
+  leaseid: number | null;
+  approvers: readonly string[] | null;
+  in_force: boolean;
+  version: number;
+}
+
 /** A type of row: the name of its collection, and what tells its rows apart. */
 export interface RowType<Row> {
   collection: string;
@@ -155,6 +169,10 @@ export interface RowType<Row> {
 export const LEASES: RowType<Lease> = type("drydock_leases", "leaseid");
 export const RESOURCES: RowType<Resource> = type("drydock_resources", "resourceid");
 export const EVENTS: RowType<Event> = type("drydock_events", "eventid");
+export const AUTHORIZATIONS: RowType<Authorization> = type(
+  "drydock_authorizations",
+  "authorizationid",
+);
 export const BLUEPRINTS: RowType<Blueprint> = type("drydock_blueprints", "name");
 export const HOSTS: RowType<Host> = type("drydock_hosts", "name", "hostid");
 

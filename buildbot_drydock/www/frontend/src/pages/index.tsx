@@ -1,5 +1,7 @@
 // All pages there are. To add one: write its component, and give it a line here.
 import type { ComponentType } from "react";
+import { AuthorizationPage } from "./AuthorizationPage";
+import { AuthorizationsPage } from "./AuthorizationsPage";
 import { BlueprintPage } from "./BlueprintPage";
 import { BlueprintsPage } from "./BlueprintsPage";
 import { EventsPage } from "./EventsPage";
@@ -23,6 +25,12 @@ export const pages: readonly PageEntry[] = [
   { path: "drydock/resources", caption: "Resources", inMenu: true, component: ResourcesPage },
   { path: "drydock/leases", caption: "Leases", inMenu: true, component: LeasesPage },
   { path: "drydock/hosts", caption: "Hosts", inMenu: true, component: HostsPage },
+  {
+    path: "drydock/authorizations",
+    caption: "Authorizations",
+    inMenu: true,
+    component: AuthorizationsPage,
+  },
   { path: "drydock/events", caption: "Events", inMenu: true, component: EventsPage },
   {
     path: "drydock/blueprints/:name",
@@ -32,5 +40,11 @@ export const pages: readonly PageEntry[] = [
   },
   { path: "drydock/resources/:id", caption: "Resource", inMenu: false, component: ResourcePage },
   { path: "drydock/leases/:id", caption: "Lease", inMenu: false, component: LeasePage },
+  {
+    path: "drydock/authorizations/:id",
+    caption: "Authorization",
+    inMenu: false,
+    component: AuthorizationPage,
+  },
   { path: "drydock/hosts/:name", caption: "Host", inMenu: false, component: HostPage },
 ];

@@ -3,6 +3,7 @@
 export const leasePath = (id: number) => `/drydock/leases/${id}`;
 export const resourcePath = (id: number) => `/drydock/resources/${id}`;
 export const blueprintPath = (name: string) => `/drydock/blueprints/${encodeURIComponent(name)}`;
+export const authorizationPath = (id: number) => `/drydock/authorizations/${id}`;
 export const hostPath = (name: string) => `/drydock/hosts/${encodeURIComponent(name)}`;
 export const workerPath = (number: number) => `/workers/${number}`;
 export const builderPath = (number: number) => `/builders/${number}`;

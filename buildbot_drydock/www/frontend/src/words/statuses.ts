@@ -10,6 +10,10 @@ const TONES: Readonly<Record<string, Tone>> = {
   released: "over",
   broken: "bad",
   destroyed: "over",
+  // of authorizations
+  requested: "waiting",
+  approved: "good",
+  declined: "bad",
   // of blueprints and hosts
   ready: "good",
   enabled: "good",
