@@ -460,8 +460,8 @@ _bug(
     "provider_calls.py",
     PROVIDER_CALLS,
     "a listing counts as of its end",
-    "Inventory(asked_at=asked_at, hosts=hosts)",
-    "Inventory(asked_at=self._clock.seconds(), hosts=hosts)",
+    "            asked_at=asked_at,\n            hosts=",
+    "            asked_at=self._clock.seconds(),\n            hosts=",
 )
 _bug(
     "provider_calls.py",
@@ -859,8 +859,8 @@ _bug(
     "store/memory.py",
     MEMORY,
     "an ended lease is renewed",
-    "if row is not None and row.status in LIVING_LEASES:",
-    "if row is not None:",
+    "if row is not None and row.status in LIVING_LEASES:\n                self._put_lease(",
+    "if row is not None:\n                self._put_lease(",
 )
 _bug(
     "store/memory.py",

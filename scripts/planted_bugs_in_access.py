@@ -164,8 +164,8 @@ _bug(
     "executor.py",
     TURNS,
     "a launch of one's own makes one's claims fail",
-    "                self._approved[action.blueprint] = raised\n",
-    "                pass\n",
+    "            self._approved[within.name] = raised\n",
+    "            pass\n",
 )
 _bug(
     "controller.py",

@@ -59,8 +59,8 @@ _bug(
     "planner/upkeep.py",
     NOTICE,
     "a launch that ends before it was used costs no patience",
-    'return _launch_failed(\n                resource, f"its host is to end before it was used: {notice.reason}"\n            )',
-    "return GiveNotice(resource, notice)",
+    "        return _launch_failed(resource, reason)\n    if host is not None:",
+    "        return told\n    if host is not None:",
 )
 _bug(
     "policy.py",
@@ -291,15 +291,15 @@ _bug(
     "executor.py",
     EXECUTOR,
     "a lease that left nothing to end is not told what it cost",
-    "                record = events.LeaseDestroyed(cost=cost)\n",
-    "                record = events.LeaseDestroyed()\n",
+    "await close_lease(self._store, lease, share, self._clock.seconds())",
+    "await close_lease(self._store, lease, None, self._clock.seconds())",
 )
 _bug(
     "provider_calls.py",
     EXECUTOR,
     "a lease whose slot was vacated is not told what it cost",
-    "            record = events.LeaseDestroyed(cost=cost)\n",
-    "            record = events.LeaseDestroyed()\n",
+    "await close_lease(self._store, lease, hourly_share, now)",
+    "await close_lease(self._store, lease, None, now)",
 )
 _bug(
     "events.py",
