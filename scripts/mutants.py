@@ -25,6 +25,7 @@ from pathlib import Path
 
 from planted_bugs import BUGS, Bug
 from planted_bugs_in_access import BUGS as BUGS_IN_ACCESS
+from planted_bugs_in_costs_and_edits import BUGS as BUGS_IN_COSTS_AND_EDITS
 from planted_bugs_in_endings import BUGS as BUGS_IN_ENDINGS
 from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
 from planted_bugs_in_parking import BUGS as BUGS_IN_PARKING
@@ -35,6 +36,14 @@ AT_ONCE = 2
 LIMIT_SECONDS = 90.0
 STORMS = "60"  # enough for the bugs that only a storm finds; the seeds are always the same
 FAILED = 1  # of pytest: tests ran, and some failed
+ALL_BUGS = (
+    *BUGS,
+    *BUGS_IN_ACCESS,
+    *BUGS_IN_HOSTS,
+    *BUGS_IN_ENDINGS,
+    *BUGS_IN_PARKING,
+    *BUGS_IN_COSTS_AND_EDITS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +142,7 @@ def without_bugs(bugs: Sequence[Bug]) -> str:
 def chosen(words: Sequence[str]) -> list[Bug]:
     return [
         bug
-        for bug in [*BUGS, *BUGS_IN_ACCESS, *BUGS_IN_HOSTS, *BUGS_IN_ENDINGS, *BUGS_IN_PARKING]
+        for bug in ALL_BUGS
         if not words or any(word in f"{bug.module} {bug.description}" for word in words)
     ]
 

@@ -126,6 +126,7 @@ class History:
         self.now(self.store.move_resource(added, ResourceEvent.READY, ready, observed=host))
         self.leases: dict[int, int] = {}  # by slot
         self.builds = 0
+        self.begun: set[int] = set()  # the builds that were told of while their lease lived
 
     def now(self, work: Any) -> Any:
         return self.test.successResultOf(Deferred.fromCoroutine(work))
@@ -169,6 +170,9 @@ class History:
     def begin(self, slot: int) -> None:
         self.builds += 1
         builder = "tests" if self.builds % 3 else "docs"
+        lease = self.lease(slot)
+        if lease is not None and lease.status is LeaseStatus.ACTIVE:
+            self.begun.add(self.builds)
         self.now(self.store.begin_use(self.leases.get(slot, 0), self.builds, builder))
 
     def end(self, build: int) -> None:
@@ -218,6 +222,8 @@ class TestExactness(SynchronousTestCase):
         charged = [each.cost or 0.0 for each in charges if each.lease is not None]
         self.assert_close(sum(charged), of_leases)
         self.assert_close(of_leases + end.unattributed, end.cost)
+        ran = {each.build for each in charges if each.build is not None}
+        self.assertEqual(ran, history.begun, "each build that ran on a lease is charged")
         told = [
             each["cost"]
             for event in history.recorded(events.LeaseDestroyed)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.latent.synthetic import SyntheticProvider
 from buildbot_drydock.ledger import Entry, Verdict, entries
 from buildbot_drydock.model import Call, CallKey, Health, Inventory, ResourceStatus, World
 from buildbot_drydock.planner import plan
 from buildbot_drydock.planner.survey import Survey
+from buildbot_drydock.strays import Strays
 from buildbot_drydock.testing.builders import NOW, blueprint, observed, resource
 from tests.unit.core import CoreTestCase
 
@@ -73,6 +80,39 @@ class LedgerTests(SynchronousTestCase):
                 swept = {getattr(a, "identity", None) for a in plan(world).actions} - {None}
                 self.assertLessEqual(free, swept, (status, identity))
 
+    def test_a_twin_is_somebodys_while_the_row_remembers_no_host(self) -> None:
+        row = resource(1, token="t", identity="", since=NOW - 99)
+        found = ledger(
+            a_world(hosts=[observed("t", identity="i-1"), observed("t", identity="i-2")], resources=[row])
+        )  # fmt: skip
+        self.assertEqual([each.verdict for each in found], [Verdict.MATCHED, Verdict.TWIN])
+        self.assertEqual([each.is_nobodys for each in found], [False, False])
+
+    def test_a_twin_has_neither_the_price_nor_the_age_of_the_resource(self) -> None:
+        row = resource(1, token="t", identity="i-1", created_at=NOW - 3600, hourly_price=2.0)
+        own, twin = ledger(
+            a_world(hosts=[observed("t", identity="i-1"), observed("t", identity="i-2")], resources=[row])
+        )  # fmt: skip
+        self.assertEqual((own.hourly_price, own.age(NOW), own.cost(NOW)), (2.0, 3600, 2.0))
+        self.assertEqual((twin.hourly_price, twin.age(NOW), twin.cost(NOW)), (None, None, None))
+
+    def test_a_row_of_another_blueprint_accounts_for_its_host(self) -> None:
+        row = resource(1, of="other", token="t")
+        world = a_world(hosts=[observed("t")], resources=[row])
+        both = replace(world, blueprints=(*world.blueprints, blueprint("other")))
+        found = next(each for each in ledger(both) if each.blueprint == "linux")
+        self.assertEqual((found.blueprint, found.verdict), ("linux", Verdict.MATCHED))
+        self.assertIn("resource 1 of blueprint other", found.why)
+        self.assertFalse(found.is_nobodys)
+
+    def test_a_host_that_was_asked_for_is_late_once_it_should_be_listed(self) -> None:
+        row = resource(1, token="t", identity="", status=ResourceStatus.PENDING, since=NOW - 60)
+        delay = blueprint("linux").listing_delay
+        for ago, verdict in ((delay + 2, Verdict.LATE), (0.0, Verdict.STARTING)):
+            world = a_world(resources=[row], create=Call(succeeded_at=NOW - ago))
+            found = self.the_one(world)
+            self.assertIs(found.verdict, verdict, found.why)
+
     def test_a_row_without_a_host(self) -> None:
         for status, since, error, verdict in (
             (ResourceStatus.PENDING, NOW - 1, "", Verdict.STARTING),
@@ -102,19 +142,64 @@ class LedgerTests(SynchronousTestCase):
 
 
 class StraysTests(CoreTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.strays = Strays(
+            self.store, self.calls, lambda now, states: self.blueprints, self.clock
+        )
+
+    def destroy(self, of: str, token: str, identity: str) -> Any:
+        return self.strays.destroy(of, token, identity, actor="ana")
+
+    def assert_refused(self, work: Any, words: str) -> None:
+        failure = self.failureResultOf(Deferred.fromCoroutine(work), ValueError)
+        self.assertIn(words, str(failure.value))
+
     def test_a_row_that_came_meanwhile_protects_its_host(self) -> None:
         """However a host is named, what counts are the rows as they are now."""
-        from buildbot_drydock.strays import Strays
-
-        strays = Strays(self.store, self.calls, lambda now, states: self.blueprints, self.clock)
         self.request()
         self.settle()
         (host,) = self.cloud.hosts()
-        for identity in (host.identity, ""):
-            work = strays.destroy("linux", host.token, identity, actor="ana")
-            if identity:
-                failure = self.failureResultOf(Deferred.fromCoroutine(work), ValueError)
-                self.assertIn("reclaim that resource", str(failure.value))
-            else:
-                self.assertIsNone(self.now(work))
+        self.assert_refused(
+            self.destroy("linux", host.token, host.identity), "reclaim that resource"
+        )
+        self.assertIsNone(self.now(self.destroy("linux", host.token, "")))
         self.assertEqual(self.cloud.living(), 1)
+
+    def test_a_host_that_is_asked_for_while_the_rows_are_read_is_not_nobodys(self) -> None:
+        read = self.store.rows
+
+        async def slowly() -> Any:
+            rows = await read()
+            with mock.patch.object(self.store, "rows", read):
+                self.request()
+                self.settle()
+            return rows
+
+        with mock.patch.object(self.store, "rows", slowly):
+            world = self.now(self.strays.world())
+        (host,) = self.cloud.hosts()
+        self.assertIn(host.token, self.calls.inventories()["linux"].hosts)
+        self.assertEqual([each for each in ledger(world) if each.is_nobodys], [])
+
+    def test_the_row_of_another_blueprint_protects_its_host(self) -> None:
+        """As of two blueprints whose providers list the same hosts."""
+        self.providers["other"] = SyntheticProvider(self.cloud, "linux")
+        self.configure(blueprint("linux"), blueprint("other"))
+        self.request()
+        self.settle()
+        (host,) = self.cloud.hosts()
+        self.calls.list_hosts("other")
+        self.assertIn(host.token, self.calls.inventories()["other"].hosts)
+        self.assert_refused(
+            self.destroy("other", host.token, host.identity), "reclaim that resource"
+        )
+        self.assertEqual(self.cloud.living(), 1)
+
+    def test_of_an_orphan_all_that_bears_its_token_goes(self) -> None:
+        self.cloud.create("linux", "lost", HostSpec())
+        self.cloud.make_twin("lost")
+        self.calls.list_hosts("linux")
+        first, _ = self.cloud.hosts()
+        self.assertIsNotNone(self.now(self.destroy("linux", "lost", first.identity)))
+        self.assertEqual(self.cloud.living(), 0)

@@ -74,6 +74,13 @@ class MergingTests(SynchronousTestCase):
         self.assertEqual(list(found.ignored), ["max_uses"])
         self.assertEqual(found.definition.blueprint(NOON).min_ready, 6)
 
+    def test_of_edits_that_contradict_each_other_all_masters_ignore_the_same(self) -> None:
+        one, other = {"limit": 2, "min_ready": 3}, {"min_ready": 3, "limit": 2}
+        for values in (one, other):
+            found = edited(pool(), overrides(**values))
+            self.assertEqual(list(found.ignored), ["min_ready"])
+            self.assertEqual(found.definition.blueprint(NOON).limit, 2)
+
     def test_an_edit_goes_before_the_schedule(self) -> None:
         always = Schedule("* * * * *", min_ready=3, limit=3)
         definition = pool(schedule=[always])
