@@ -33,13 +33,25 @@ ADMINS: Final = [OLGA]
 PATIENCE: Final = 60.0
 _CONFIG: Final = Path(__file__).with_name("master.cfg")
 _PLUGIN: Final = "drydock"
+_HURRY: Final = """
+import sys
+sys.path.append({ROOT!r})
+from twisted.internet import reactor
+from tests.browser.history import hurry
+hurry(reactor, {site.behind}, {site.speed})
+""".replace("{ROOT!r}", repr(str(ROOT)))
 
 
 class Site:
-    """A master in *directory*; it runs between ``start`` and ``end``."""
+    """A master in *directory*; it runs between ``start`` and ``end``.
 
-    def __init__(self, directory: Path, *, windows_boot_timeout: float = 900.0) -> None:
+    Its clock begins *behind* seconds ago, and goes *speed* times as fast until it shows the time.
+    """
+
+    def __init__(self, directory: Path, *, behind: float = 0.0, speed: float = 1.0) -> None:
         self.directory = directory
+        self.behind = behind
+        self.speed = speed
         self.worker_port, self.web_port, ssh_port = _free_ports(3)
         self.url = f"http://127.0.0.1:{self.web_port}/"
         self.machines = Machines(directory / "machines", ssh_port, ["127.0.83.1", "127.0.83.2"])
@@ -52,7 +64,8 @@ class Site:
             "users": USERS,
             "admins": ADMINS,
             "python": sys.executable,
-            "windows_boot_timeout": windows_boot_timeout,
+            # What takes a second seems to take as many as the clock goes faster.
+            "slowness": speed,
             "hosts": [
                 {"name": "build1", "address": "127.0.83.1", "slots": 2},
                 {"name": "build2", "address": "127.0.83.2"},
@@ -72,6 +85,9 @@ class Site:
         self.machines.__enter__()
         self.settings["ssh"] = self.machines.ssh
         self.master.create()
+        if self.behind:
+            tactics = self.master.directory / "buildbot.tac"
+            tactics.write_text(_HURRY.format(site=self) + tactics.read_text())
         (self.master.directory / "settings.json").write_text(json.dumps(self.settings))
         self.resume()
 
@@ -151,7 +167,7 @@ class Site:
 
         return self.until(has, f"{path} to have {wanted}")  # type: ignore[return-value]
 
-    def force(self, builder: str, *, held: bool = False) -> int:
+    def force(self, builder: str, *, held: bool = False, seconds: float = 0.0) -> int:
         """Ask for a build; return the number of its build request. A held one goes on and on."""
         if not self._builders:
             self._builders = {each["name"]: each["builderid"] for each in self.rows("builders")}
@@ -162,6 +178,7 @@ class Site:
             "force",
             builderid=str(self._builders[builder]),
             until=str(until),
+            seconds=f"{seconds:.1f}",
         )
         number: int = next(iter(requests.values()))
         return number
