@@ -1,7 +1,7 @@
 // How much of what a blueprint may have there is, and what it does.
 import React from "react";
 import type { Blueprint } from "../data/rows";
-import { usageInWords, usageOf } from "./figures";
+import { usageInWords, usageOf } from "./usage";
 
 export function UsageBar({ row }: { row: Blueprint }) {
   const usage = usageOf(row);
