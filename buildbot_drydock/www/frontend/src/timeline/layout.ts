@@ -55,13 +55,15 @@ export function layOut(known: Known, window: Span, mostRows: number): Timeline {
   const leases = groupedBy(known.leases, (each) => each.resourceid);
   const seen = known.resources.filter((each) => overlaps(lifeOf(each, window.to), window));
   const shown = [...seen].sort(livingAndNewestFirst).slice(0, mostRows);
-  const rows = shown.map((each) =>
-    rowOf(each, leases.get(each.resourceid) ?? [], known.slots.get(each.blueprint) ?? 1, window),
-  );
+  const rows = shown.map((each) => {
+    const slots = known.slots.get(each.blueprint) ?? 1;
+    return rowOf(each, leases.get(each.resourceid) ?? [], slots, window);
+  });
   const groups = [...groupedBy(rows, (row) => row.resource.blueprint)]
     .map(([blueprint, some]) => ({ blueprint, rows: [...some].sort(byNumber) }))
     .sort((one, other) => one.blueprint.localeCompare(other.blueprint));
-  return { window, groups, hidden: seen.length - shown.length, waits: waitsOf(known.leases, window) };
+  const hidden = seen.length - shown.length;
+  return { window, groups, hidden, waits: waitsOf(known.leases, window) };
 }
 
 function livingAndNewestFirst(one: Resource, other: Resource): number {

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "vitest";
+import type { Blueprint, Host, Lease, Reason, Resource } from "../src/data/rows";
+import { problemsOf, tellingReasons, type Known } from "../src/overview/problems";
+import { totalsOf, usageInWords, usageOf } from "../src/overview/usage";
+
+function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
+  return {
+    name,
+    state: "ready",
+    mode: "enabled",
+    mode_author: "",
+    mode_reason: "",
+    failures: 0,
+    last_error: "",
+    limit: 4,
+    resources: {},
+    living: 0,
+    idle: 0,
+    leased: 0,
+    slots: 4,
+    waiting: 0,
+    hourly_cost: 0,
+    ...given,
+  } as Blueprint;
+}
+
+function host(name: string, given: Partial<Host>): Host {
+  return { name, listed: true, in_service: false, mode: "enabled", why: "", ...given } as Host;
+}
+
+function waiting(leaseid: number, ...kinds: string[]): Lease {
+  const reasons: Reason[] = kinds.map((kind) => ({
+    kind,
+    blueprint: kind,
+    sentence: `it is ${kind}`,
+  }));
+  return { leaseid, status: "pending", requested_at: 1, reasons } as Partial<Lease> as Lease;
+}
+
+function found(known: Partial<Known>): string[] {
+  const none = { blueprints: [], hosts: [], resources: [], waiting: [] };
+  return problemsOf({ ...none, ...known }).map(({ key }) => key);
+}
+
+describe("problems", () => {
+  test("are none while all is well", () => {
+    expect(found({ blueprints: [blueprint("linux")], waiting: [waiting(1, "full")] })).toEqual([]);
+  });
+
+  test("that stop most come first, and what was done on purpose last", () => {
+    const resource = { resourceid: 7, status: "broken", blueprint: "linux", reason: "lost" };
+    expect(
+      found({
+        blueprints: [
+          blueprint("arm", { state: "paused", mode: "paused" }),
+          blueprint("gpu", { state: "backing-off", failures: 3, last_error: "no capacity" }),
+          blueprint("mac", { state: "misconfigured", last_error: "no such image" }),
+        ],
+        hosts: [
+          host("build3", { why: "is disabled in its list (a new disk)" }),
+          host("build4", { why: "failed while connecting: Connection refused" }),
+          host("build5", { in_service: true }),
+        ],
+        resources: [resource as Resource],
+        waiting: [waiting(9, "does-not-fit", "does-not-fit")],
+      }),
+    ).toEqual([
+      "blueprint mac",
+      "lease 9",
+      "blueprint gpu",
+      "resource 7",
+      "host build4",
+      "blueprint arm",
+      "host build3",
+    ]);
+  });
+
+  test("of a paused blueprint are worse if somebody waits for it", () => {
+    const paused = { state: "paused", mode: "paused" };
+    expect(
+      found({ blueprints: [blueprint("a", paused), blueprint("b", { ...paused, waiting: 1 })] }),
+    ).toEqual(["blueprint b", "blueprint a"]);
+  });
+
+  test("name who paused a blueprint, why, and how many wait", () => {
+    const row = blueprint("arm", {
+      state: "paused",
+      mode: "paused",
+      mode_author: "olga",
+      mode_reason: "a new kernel",
+      waiting: 2,
+    });
+    const [problem] = problemsOf({ blueprints: [row], hosts: [], resources: [], waiting: [] });
+    expect(problem?.text).toBe("is paused by olga: a new kernel (2 waiting)");
+    expect(problem?.severity).toBe("waiting");
+  });
+});
+
+test("reasons leave out what never fits, unless that is all there is", () => {
+  const kinds = (lease: Lease) => tellingReasons(lease).map(({ kind }) => kind);
+  expect(kinds(waiting(1, "does-not-fit", "full"))).toEqual(["full"]);
+  expect(kinds(waiting(1, "does-not-fit"))).toEqual(["does-not-fit"]);
+});
+
+describe("the usage of a blueprint", () => {
+  test("tells leased from warm, and what is coming and going", () => {
+    const row = blueprint("linux", {
+      limit: 8,
+      idle: 2,
+      resources: { active: 3, pending: 1, broken: 1, released: 1 },
+    });
+    expect(usageInWords(usageOf(row))).toBe(
+      "1 leased, 2 warm, 1 booting, 1 broken, 1 being torn down, of at most 8",
+    );
+  });
+
+  test("never exceeds the bar, even if the limit was lowered", () => {
+    expect(usageOf(blueprint("linux", { limit: 1, resources: { active: 3 } })).limit).toBe(3);
+  });
+
+  test("of nothing is said so", () => {
+    expect(usageInWords(usageOf(blueprint("linux")))).toBe("nothing, of at most 4");
+  });
+});
+
+test("totals are those of all blueprints; slots may be unknown", () => {
+  const rows = [
+    blueprint("a", { living: 2, leased: 1, slots: 4, hourly_cost: 0.5 }),
+    blueprint("b", { living: 1, leased: 1, slots: null, hourly_cost: 1 }),
+  ];
+  expect(totalsOf(rows)).toEqual({ living: 3, leased: 2, slots: 4, hourlyCost: 1.5 });
+});
