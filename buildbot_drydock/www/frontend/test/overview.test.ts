@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Blueprint, Host, Lease, Reason, Resource } from "../src/data/rows";
 import { problemsOf, tellingReasons, type Known } from "../src/overview/problems";
-import { totalsOf, usageInWords, usageOf } from "../src/overview/usage";
+import { listedHosts, totalsOf, usageInWords, usageOf } from "../src/overview/usage";
 
 function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
   return {
@@ -116,6 +116,17 @@ describe("the usage of a blueprint", () => {
 
   test("never exceeds the bar, even if the limit was lowered", () => {
     expect(usageOf(blueprint("linux", { limit: 1, resources: { active: 3 } })).limit).toBe(3);
+  });
+
+  test("counts the hosts that are listed, if there is no other limit", () => {
+    const lab = blueprint("lab", { limit: 10_000, resources: { active: 2 } });
+    const listed = listedHosts([
+      host("build1", { blueprints: ["lab"] }),
+      host("build2", { blueprints: ["lab", "other"] }),
+      host("build3", { blueprints: ["lab"] }),
+    ]);
+    expect(usageOf(lab, listed.get("lab")).limit).toBe(3);
+    expect(usageOf(blueprint("linux"), listed.get("linux")).limit).toBe(4);
   });
 
   test("of nothing is said so", () => {

@@ -3,11 +3,17 @@ import React from "react";
 import { Link } from "react-router-dom";
 import { Money } from "../components/Money";
 import { StatusTag } from "../components/StatusTag";
-import type { Blueprint } from "../data/rows";
-import { usageOf } from "./usage";
+import type { Blueprint, Host } from "../data/rows";
+import { listedHosts, usageOf } from "./usage";
 import { UsageBar } from "./UsageBar";
 
-export function Blueprints({ rows }: { rows: readonly Blueprint[] }) {
+interface BlueprintsProps {
+  rows: readonly Blueprint[];
+  hosts: readonly Host[];
+}
+
+export function Blueprints({ rows, hosts }: BlueprintsProps) {
+  const listed = listedHosts(hosts);
   return (
     <section className="drydock-section" aria-labelledby="drydock-blueprints">
       <h2 id="drydock-blueprints">Blueprints</h2>
@@ -27,7 +33,9 @@ export function Blueprints({ rows }: { rows: readonly Blueprint[] }) {
             </tr>
           </thead>
           <tbody>
-            {rows.map((row) => <BlueprintLine key={row.name} row={row} />)}
+            {rows.map((row) => (
+              <BlueprintLine key={row.name} row={row} hosts={listed.get(row.name)} />
+            ))}
           </tbody>
         </table>
       </div>
@@ -35,7 +43,12 @@ export function Blueprints({ rows }: { rows: readonly Blueprint[] }) {
   );
 }
 
-function BlueprintLine({ row }: { row: Blueprint }) {
+interface BlueprintLineProps {
+  row: Blueprint;
+  hosts: number | undefined;
+}
+
+function BlueprintLine({ row, hosts }: BlueprintLineProps) {
   const parts = Object.fromEntries(usageOf(row).parts);
   return (
     <tr data-blueprint={row.name}>
@@ -43,7 +56,7 @@ function BlueprintLine({ row }: { row: Blueprint }) {
         <Link to={`/drydock/blueprints/${encodeURIComponent(row.name)}`}>{row.name}</Link>
       </th>
       <td><StatusTag status={row.state} /></td>
-      <td><UsageBar row={row} /></td>
+      <td><UsageBar row={row} hosts={hosts} /></td>
       <Count of={row.leased} beside={row.slots === null ? "" : ` / ${row.slots}`} />
       <Count of={parts["warm"]} />
       <Count of={parts["booting"]} />

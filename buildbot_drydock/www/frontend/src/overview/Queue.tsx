@@ -13,7 +13,7 @@ export function Queue({ rows, total }: { rows: readonly Lease[]; total: number |
         <p>Nothing waits.</p>
       ) : (
         <div className="table-responsive">
-          <table className="table table-sm drydock-table">
+          <table className="table table-sm drydock-table drydock-queue">
             <thead>
               <tr>
                 <th scope="col">Lease</th>

@@ -1,6 +1,6 @@
 // The figures of the overview: of each blueprint, and of all together.
 
-import type { Blueprint } from "../data/rows";
+import type { Blueprint, Host } from "../data/rows";
 
 export type Part = "leased" | "warm" | "booting" | "broken" | "ending";
 
@@ -18,8 +18,8 @@ const WORDS: Readonly<Record<Part, string>> = {
   ending: "being torn down",
 };
 
-/** What a blueprint has of what it may have. */
-export function usageOf(row: Blueprint): Usage {
+/** What a blueprint has of what it may have; of one that lists hosts, those that it lists. */
+export function usageOf(row: Blueprint, hosts?: number): Usage {
   const of = (status: string) => row.resources[status] ?? 0;
   const all: [Part, number][] = [
     ["leased", Math.max(0, of("active") - row.idle)],
@@ -32,7 +32,7 @@ export function usageOf(row: Blueprint): Usage {
   return {
     parts: all.filter(([, count]) => count > 0),
     used,
-    limit: Math.max(used, row.limit ?? 0),
+    limit: Math.max(used, Math.min(row.limit ?? 0, hosts ?? Infinity)),
   };
 }
 
@@ -40,6 +40,15 @@ export function usageOf(row: Blueprint): Usage {
 export function usageInWords(usage: Usage): string {
   const parts = usage.parts.map(([part, count]) => `${count} ${WORDS[part]}`);
   return `${parts.join(", ") || "nothing"}, of at most ${usage.limit}`;
+}
+
+/** How many hosts each blueprint lists. */
+export function listedHosts(hosts: readonly Host[]): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const name of hosts.flatMap((host) => host.blueprints)) {
+    found.set(name, (found.get(name) ?? 0) + 1);
+  }
+  return found;
 }
 
 export interface Totals {

@@ -17,14 +17,14 @@ const AGAIN = 10_000; // milliseconds, after which reasons that count seconds ar
 const QUEUE = { status: "pending", order: "leaseid", limit: SHOWN };
 const IN_USE = { status: ["acquired", "active"], order: "leaseid", limit: SHOWN };
 const BROKEN = { status: "broken", order: "-resourceid", limit: SHOWN };
-const OUT = { in_service: false, limit: 100 };
+const ALL = { limit: 1000 };
 
 export function OverviewPage() {
-  const blueprints = useRows(BLUEPRINTS, { limit: 1000 });
+  const blueprints = useRows(BLUEPRINTS, ALL);
   const queue = useRows(LEASES, QUEUE);
   const inUse = useRows(LEASES, IN_USE);
   const broken = useRows(RESOURCES, BROKEN);
-  const hosts = useRows(HOSTS, OUT);
+  const hosts = useRows(HOSTS, ALL);
   useAgain(queue.refresh, (queue.rows ?? []).length > 0);
   const all = [blueprints, queue, inUse, broken, hosts];
   const waiting = (queue.rows ?? []).filter((row) => row.status === "pending");
@@ -43,7 +43,7 @@ export function OverviewPage() {
             })}
           />
           <Queue rows={waiting} total={queue.total} />
-          <Blueprints rows={blueprints.rows} />
+          <Blueprints rows={blueprints.rows} hosts={hosts.rows ?? []} />
           <InUse rows={inUse.rows ?? []} total={inUse.total} />
         </>
       )}
