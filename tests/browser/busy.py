@@ -60,4 +60,6 @@ def _the_present(site: Site) -> None:
     site.lease(BOB, blueprints=["arm"], seconds=3600)
     site.force("training")
     site.force("installer")
-    site.until(lambda: site.rows("drydock_blueprints/windows")[0]["waiting"], "windows to be wanted")
+    site.until(
+        lambda: site.rows("drydock_blueprints/windows")[0]["waiting"], "windows to be wanted"
+    )

@@ -32,7 +32,6 @@ ADMINS: Final = [OLGA]
 # Far more than anything takes: what takes longer does not come any more.
 PATIENCE: Final = 60.0
 _CONFIG: Final = Path(__file__).with_name("master.cfg")
-_PLUGIN: Final = "drydock"
 _HURRY: Final = """
 import sys
 sys.path.append({ROOT!r})
@@ -60,7 +59,6 @@ class Site:
             "worker_port": self.worker_port,
             "web_port": self.web_port,
             "url": self.url,
-            "plugins": {},
             "users": USERS,
             "admins": ADMINS,
             "python": sys.executable,
@@ -81,6 +79,9 @@ class Site:
     # --- the master --------------------------------------------------------------------------
 
     def start(self) -> None:
+        assert (ROOT / "buildbot_drydock" / "www" / "static" / "scripts.js").exists(), (
+            "the pages have not been built: python build_backend/drydock_bundle.py"
+        )
         self.directory.mkdir(parents=True, exist_ok=True)
         self.machines.__enter__()
         self.settings["ssh"] = self.machines.ssh
