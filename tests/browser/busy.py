@@ -16,7 +16,7 @@ SPEED: Final = 240.0
 
 def busy_site(directory: Path) -> Site:
     """Return a site that has not been started."""
-    return Site(directory, behind=BEHIND, speed=SPEED)
+    return Site(directory, behind=BEHIND, speed=SPEED, refusals=1_000)
 
 
 def live_through(site: Site) -> None:
@@ -56,6 +56,7 @@ def _the_present(site: Site) -> None:
     site.active_lease(BOB, blueprints=["cloud"], seconds=3600)
     site.active_lease(ANA, blueprints=["cloud"], seconds=7200)
     site.active_lease(ANA, blueprints=["lab"], seconds=7200)
+    site.active_lease(BOB, blueprints=["mac"], seconds=3600)
     site.lease(BOB, requires={"gpu": "a100"}, seconds=3600, attributes={"why": "an experiment"})
     site.lease(BOB, blueprints=["arm"], seconds=3600)
     site.force("training")

@@ -47,7 +47,9 @@ class Site:
     Its clock begins *behind* seconds ago, and goes *speed* times as fast until it shows the time.
     """
 
-    def __init__(self, directory: Path, *, behind: float = 0.0, speed: float = 1.0) -> None:
+    def __init__(
+        self, directory: Path, *, behind: float = 0.0, speed: float = 1.0, refusals: int = 1
+    ) -> None:
         self.directory = directory
         self.behind = behind
         self.speed = speed
@@ -64,6 +66,8 @@ class Site:
             "python": sys.executable,
             # What takes a second seems to take as many as the clock goes faster.
             "slowness": speed,
+            # How often the provider of "mac" refuses to destroy a host, before it does.
+            "refusals": refusals,
             "hosts": [
                 {"name": "build1", "address": "127.0.83.1", "slots": 2},
                 {"name": "build2", "address": "127.0.83.2"},
@@ -96,7 +100,7 @@ class Site:
         """Start the master, for the first time or once more, and wait until it answers."""
         self.master.start()
         self.master.wait_until_up()
-        self.until(lambda: len(self.rows("drydock_blueprints")) >= 6, "the blueprints")
+        self.until(lambda: len(self.rows("drydock_blueprints")) >= 7, "the blueprints")
 
     def kill(self) -> None:
         self.master.kill()
