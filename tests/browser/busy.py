@@ -16,7 +16,7 @@ SPEED: Final = 240.0
 
 def busy_site(directory: Path) -> Site:
     """Return a site that has not been started."""
-    return Site(directory, behind=BEHIND, speed=SPEED, refusals=1_000)
+    return Site(directory, behind=BEHIND, speed=SPEED)
 
 
 def live_through(site: Site) -> None:

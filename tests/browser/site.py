@@ -47,9 +47,7 @@ class Site:
     Its clock begins *behind* seconds ago, and goes *speed* times as fast until it shows the time.
     """
 
-    def __init__(
-        self, directory: Path, *, behind: float = 0.0, speed: float = 1.0, refusals: int = 1
-    ) -> None:
+    def __init__(self, directory: Path, *, behind: float = 0.0, speed: float = 1.0) -> None:
         self.directory = directory
         self.behind = behind
         self.speed = speed
@@ -66,8 +64,6 @@ class Site:
             "python": sys.executable,
             # What takes a second seems to take as many as the clock goes faster.
             "slowness": speed,
-            # How often the provider of "mac" refuses to destroy a host, before it does.
-            "refusals": refusals,
             "hosts": [
                 {"name": "build1", "address": "127.0.83.1", "slots": 2},
                 {"name": "build2", "address": "127.0.83.2"},

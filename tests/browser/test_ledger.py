@@ -13,7 +13,7 @@ BOB, OLGA = "bob@example.org", "olga@example.org"
 
 @pytest.fixture(scope="module")
 def resource(site: Any) -> int:
-    """A resource whose provider made two hosts for it, and refuses once to destroy the second."""
+    """A resource whose provider made two hosts for it, and refuses to destroy the second."""
     number = site.active_lease(BOB, blueprints=["mac"], seconds=3600)
     found: int = site.rows(f"drydock_leases/{number}")[0]["resourceid"]
     return found
@@ -52,13 +52,18 @@ def test_only_one_verdict_is_shown_if_asked_for(visit: Visit, resource: int) -> 
     page.locator("tr[data-verdict=matched]").first.wait_for()
 
 
-def test_an_admin_destroys_a_twin(visit: Visit, site: Any, resource: int) -> None:
+def test_an_admin_has_a_twin_destroyed(visit: Visit, site: Any, resource: int) -> None:
     visitor = visit(OLGA)
     page = visitor.open("ledger")
     twin = page.locator("tr[data-verdict=twin]")
     twin.get_by_role("button", name="Destroy").click()
     dialog = page.get_by_role("dialog")
+    dialog.get_by_label("reason").fill("it costs too much")
     dialog.get_by_role("button", name="Destroy").click()
-    twin.wait_for(state="detached")
+    twin.get_by_role("status").filter(has_text="done").wait_for()
+    dialog.wait_for(state="detached")
+    told = f"destroyed by {OLGA}: it costs too much"
+    events = "drydock_blueprints/mac/drydock_events?kind=stray-destroyed&order=-eventid"
+    site.until(lambda: any(told in each["sentence"] for each in site.rows(events)), told)
     assert visitor.saw_no_reload()
     site.becomes(f"drydock_resources/{resource}", status="active")
