@@ -106,6 +106,14 @@ torture-ec2: $(READY_TO_TEST)  ## kill one with EC2 instances DRYDOCK_KILLS=50 t
 bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
 	$(WITH_HOSTS) $(BIN)/python scripts/bench.py
 
+.PHONY: browser
+browser: $(READY_TO_TEST)  ## run the tests of the web pages in a real browser
+	scripts/with_browser.sh $(PYTEST) tests/browser
+
+.PHONY: screenshots
+screenshots: $(READY_TO_TEST)  ## take pictures of all web pages; writes docs/screenshots
+	scripts/with_browser.sh $(BIN)/python scripts/screenshots.py
+
 .PHONY: dist
 dist: $(READY_TO_TEST)  ## build sdist and wheel, and see that nothing is missing in them
 	rm -rf build/dist build/lib
