@@ -108,10 +108,12 @@ bench: $(READY_TO_TEST)  ## measure; writes build/bench.json
 
 .PHONY: browser
 browser: $(READY_TO_TEST)  ## run the tests of the web pages in a real browser
+	$(BIN)/python build_backend/drydock_bundle.py
 	scripts/with_browser.sh $(PYTEST) tests/browser
 
 .PHONY: screenshots
 screenshots: $(READY_TO_TEST)  ## take pictures of all web pages; writes docs/screenshots
+	$(BIN)/python build_backend/drydock_bundle.py
 	scripts/with_browser.sh $(BIN)/python scripts/screenshots.py
 
 .PHONY: dist
