@@ -15,8 +15,8 @@ def do(page: Any, action: str, **typed: str) -> None:
     """Choose an action, say what is to be said to it, and confirm."""
     page.get_by_role("button", name=action, exact=True).click()
     dialog = page.get_by_role("dialog")
-    for label, text in typed.items():
-        dialog.get_by_label(label, exact=True).fill(text)
+    for name, text in typed.items():
+        dialog.locator(f"[name={name}]").fill(text)
     dialog.get_by_role("button", name=action, exact=True).click()
 
 
@@ -137,7 +137,7 @@ def test_an_admin_reclaims_a_resource_that_is_leased_only_if_its_leases_may_brea
     do(page, "Reclaim", reason="odd results")
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("alert").filter(has_text="break_leases").wait_for()
-    dialog.get_by_label("break_leases").check()
+    dialog.get_by_label("break leases").check()
     dialog.get_by_role("button", name="Reclaim", exact=True).click()
     status(page, "destroyed").wait_for()
     assert site.becomes(f"drydock_leases/{number}", status="destroyed")["reason"]

@@ -11,7 +11,7 @@ export function ProblemList({ problems }: { problems: readonly Problem[] }) {
       {problems.length === 0 && <p>None.</p>}
       <ul className="drydock-problems">
         {problems.map((each) => (
-          <li key={each.key} className={`drydock-problem drydock-problem-${each.severity}`}>
+          <li key={each.key} className={`drydock-finding drydock-finding-${each.severity}`}>
             <Link to={each.route}>{each.what}</Link> {each.text}
             {each.since !== null && (
               <small className="text-muted">
