@@ -9,8 +9,11 @@ import { HostPage } from "./HostPage";
 import { HostsPage } from "./HostsPage";
 import { LeasePage } from "./LeasePage";
 import { LeasesPage } from "./LeasesPage";
+import { LedgerPage } from "./LedgerPage";
+import { OverviewPage } from "./OverviewPage";
 import { ResourcePage } from "./ResourcePage";
 import { ResourcesPage } from "./ResourcesPage";
+import { TimelinePage } from "./TimelinePage";
 
 export interface PageEntry {
   path: string; // as in Buildbot's other routes: without the first slash; `:name` is a parameter
@@ -20,7 +23,8 @@ export interface PageEntry {
 }
 
 export const pages: readonly PageEntry[] = [
-  { path: "drydock", caption: "Drydock", inMenu: false, component: BlueprintsPage },
+  { path: "drydock", caption: "Overview", inMenu: true, component: OverviewPage },
+  { path: "drydock/timeline", caption: "Timeline", inMenu: true, component: TimelinePage },
   { path: "drydock/blueprints", caption: "Blueprints", inMenu: true, component: BlueprintsPage },
   { path: "drydock/resources", caption: "Resources", inMenu: true, component: ResourcesPage },
   { path: "drydock/leases", caption: "Leases", inMenu: true, component: LeasesPage },
@@ -32,6 +36,7 @@ export const pages: readonly PageEntry[] = [
     component: AuthorizationsPage,
   },
   { path: "drydock/events", caption: "Events", inMenu: true, component: EventsPage },
+  { path: "drydock/ledger", caption: "Ledger", inMenu: true, component: LedgerPage },
   {
     path: "drydock/blueprints/:name",
     caption: "Blueprint",
