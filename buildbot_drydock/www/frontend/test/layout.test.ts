@@ -111,6 +111,15 @@ describe("rows", () => {
     expect(hidden).toBe(0);
   });
 
+  test("of listed hosts are in the order of their names", () => {
+    const { groups } = laidOut([
+      resource(1, { host: "build10" }),
+      resource(2, { host: "build9" }),
+      resource(3, { host: "build10" }),
+    ]);
+    expect(groups[0]?.rows.map((row) => row.resource.resourceid)).toEqual([2, 1, 3]);
+  });
+
   test("are no more than asked for: the living ones first, and the newest", () => {
     const { groups, hidden } = laidOut(
       [resource(1), resource(2, { status: "destroyed", since: 1100 }), resource(3)],

@@ -3,7 +3,7 @@ import React from "react";
 import { Link } from "react-router-dom";
 import { ActionBar } from "../actions/ActionBar";
 import type { Offer } from "../actions/offers";
-import { Age, When } from "../components/Age";
+import { Age } from "../components/Age";
 import { Money } from "../components/Money";
 import { StatusTag } from "../components/StatusTag";
 import { toneOfVerdict, worstFirst, type LedgerRow } from "./rows";
@@ -64,12 +64,6 @@ function Line({ row, onDone }: { row: LedgerRow; onDone: () => void }) {
       <td className="text-right text-end"><Money amount={row.cost} /></td>
       <td className="drydock-ledger-why">
         {row.why}
-        {row.due_at !== null && (
-          <>
-            {" "}
-            (<When time={row.due_at} />)
-          </>
-        )}
         {row.actions.includes(DESTROY.method) && (
           <ActionBar
             path={`drydock_ledger/${encodeURIComponent(row.ledgerid)}`}
@@ -84,12 +78,13 @@ function Line({ row, onDone }: { row: LedgerRow; onDone: () => void }) {
 }
 
 function Host({ row }: { row: LedgerRow }) {
-  if (!row.listed) return <span className="text-muted">nothing</span>;
+  if (!row.listed) return <span className="drydock-muted">nothing</span>;
   const name = row.identity || row.token;
+  const saysMore = row.address && !row.address.endsWith(name);
   return (
     <>
       <div title={row.token}>{row.host || name}</div>
-      {row.address && row.address !== name && <small className="text-muted">{row.address} </small>}
+      {saysMore && <small className="drydock-muted">{row.address}</small>}
       {row.health && row.health !== "ready" && (
         <div>
           {row.health}
@@ -101,7 +96,7 @@ function Host({ row }: { row: LedgerRow }) {
 }
 
 function Known({ row }: { row: LedgerRow }) {
-  if (row.resourceid === null) return <span className="text-muted">nothing</span>;
+  if (row.resourceid === null) return <span className="drydock-muted">nothing</span>;
   return (
     <>
       <Link to={`/drydock/resources/${row.resourceid}`}>{`resource ${row.resourceid}`}</Link>{" "}

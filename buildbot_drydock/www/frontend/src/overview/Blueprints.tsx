@@ -68,7 +68,7 @@ function BlueprintLine({ row, hosts }: BlueprintLineProps) {
 }
 
 function Count({ of: count = 0, beside = "" }: { of: number | undefined; beside?: string }) {
-  const tone = count === 0 && beside === "" ? "text-muted" : "";
+  const tone = count === 0 && beside === "" ? "drydock-muted" : "";
   return (
     <td className={`drydock-number text-right text-end text-nowrap ${tone}`}>
       {count}

@@ -14,7 +14,7 @@ export function ProblemList({ problems }: { problems: readonly Problem[] }) {
           <li key={each.key} className={`drydock-finding drydock-finding-${each.severity}`}>
             <Link to={each.route}>{each.what}</Link> {each.text}
             {each.since !== null && (
-              <small className="text-muted">
+              <small className="drydock-muted">
                 {" "}
                 (for <Age since={each.since} />)
               </small>

@@ -13,7 +13,7 @@ export function Holder({ row }: { row: Lease }) {
   return (
     <>
       {row.person ?? row.worker ?? row.owner}
-      {row.builder && <small className="text-muted"> for {row.builder}</small>}
+      {row.builder && <small className="drydock-muted"> for {row.builder}</small>}
     </>
   );
 }

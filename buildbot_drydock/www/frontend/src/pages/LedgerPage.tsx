@@ -96,7 +96,7 @@ function Heard({ rows }: { rows: readonly LedgerRow[] }) {
   if (times.length === 0) return null;
   return (
     <p>
-      <small className="text-muted">
+      <small className="drydock-muted">
         The oldest of these listings is from <When time={Math.min(...times)} />. Providers are asked
         after each change, and now and then.
       </small>

@@ -11,6 +11,7 @@ import { SHOWN } from "../overview/leases";
 import { problemsOf } from "../overview/problems";
 import { ProblemList } from "../overview/ProblemList";
 import { Queue } from "../overview/Queue";
+import "../components/bars.css";
 import "../overview/overview.css";
 
 const AGAIN = 10_000; // milliseconds, after which reasons that count seconds are read again

@@ -8,14 +8,15 @@ import { TimelineRow } from "../timeline/TimelineRow";
 import { useTimeline } from "../timeline/useTimeline";
 import { WaitChart } from "../timeline/WaitChart";
 import { useZoom, ZOOMS } from "../timeline/zoom";
+import "../components/bars.css";
 import "../timeline/timeline.css";
 
 const LEGEND: readonly [string, string][] = [
-  ["leased by a worker", "var(--drydock-bar-leased, #2f6fb3)"],
-  ["leased by a person", "var(--drydock-bar-person, #7a4fa3)"],
-  ["idle", "var(--drydock-track, #e3e7eb)"],
-  ["booting, waiting", "var(--drydock-bar-booting, #c9971c)"],
-  ["broken", "var(--drydock-bar-broken, #b3261e)"],
+  ["leased by a worker", "var(--drydock-bar-leased)"],
+  ["leased by a person", "var(--drydock-bar-person)"],
+  ["idle", "var(--drydock-track)"],
+  ["booting, waiting", "var(--drydock-bar-booting)"],
+  ["broken", "var(--drydock-bar-broken)"],
 ];
 
 export function TimelinePage() {

@@ -60,7 +60,7 @@ export function layOut(known: Known, window: Span, mostRows: number): Timeline {
     return rowOf(each, leases.get(each.resourceid) ?? [], slots, window);
   });
   const groups = [...groupedBy(rows, (row) => row.resource.blueprint)]
-    .map(([blueprint, some]) => ({ blueprint, rows: [...some].sort(byNumber) }))
+    .map(([blueprint, some]) => ({ blueprint, rows: [...some].sort(byName) }))
     .sort((one, other) => one.blueprint.localeCompare(other.blueprint));
   const hidden = seen.length - shown.length;
   return { window, groups, hidden, waits: waitsOf(known.leases, window) };
@@ -71,8 +71,11 @@ function livingAndNewestFirst(one: Resource, other: Resource): number {
   return living || other.resourceid - one.resourceid;
 }
 
-function byNumber(one: Row, other: Row): number {
-  return one.resource.resourceid - other.resource.resourceid;
+/** Listed hosts by name, as on their list; others by number. */
+function byName(one: Row, other: Row): number {
+  const [its, theirs] = [one.resource, other.resource];
+  const order = (its.host ?? "").localeCompare(theirs.host ?? "", undefined, { numeric: true });
+  return order || its.resourceid - theirs.resourceid;
 }
 
 function lifeOf(resource: Resource, now: number): Span {
