@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, sync_playwright
 
-from tests.browser.site import PATIENCE, Site
+from tests.browser.site import Site
 
 # A container has no sandbox for it, and the rest would look for servers of others.
 _FLAGS: Final = [
@@ -22,7 +22,8 @@ _FLAGS: Final = [
     "--disable-component-update",
     "--disable-sync",
 ]
-MILLISECONDS: Final = PATIENCE * 1000
+# Less than the minute after which pages read again what nobody told them of.
+MILLISECONDS: Final = 40_000
 
 
 @contextmanager
