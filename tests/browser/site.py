@@ -13,6 +13,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from email.message import Message
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -107,7 +108,8 @@ class Site:
     def end(self) -> None:
         self.let_go()
         if self.master.process is not None:
-            self.master.kill()
+            with suppress(ProcessLookupError):  # it has ended by itself
+                self.master.kill()
         self.machines.__exit__()
         shutil.rmtree(self.directory, ignore_errors=True)
 
