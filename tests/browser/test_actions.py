@@ -122,7 +122,6 @@ def test_nothing_is_done_without_a_confirmation_and_the_keyboard_is_enough(
     page.get_by_text("by hand").first.wait_for()
 
 
-@pytest.mark.xfail(strict=True, reason="the dialog is closed only after it has left the page")
 def test_a_dialog_that_is_left_gives_the_focus_back(visit: Visit, site: Any) -> None:
     number = site.active_lease(ANA, blueprints=["cloud"])
     page = visit(ANA).open(f"leases/{number}")

@@ -106,15 +106,7 @@ def things(site: Any) -> dict[str, int]:
     return {"active": active, "waiting": waiting, "resource": resource}
 
 
-# The link to its host is there for a resource that is on none.
-_EMPTY_LINK = pytest.mark.xfail(strict=True, reason="a link to no host has no name")
-_OF_RESOURCES = ("resources", "resources/{resource}")
-
-
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, marks=_EMPTY_LINK) if path in _OF_RESOURCES else path for path in PAGES],
-)
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_shows_what_is_there_wide_and_narrow_light_and_dark(
     visit: Visit, things: dict[str, int], path: str
 ) -> None:
