@@ -131,8 +131,8 @@ def test_a_dialog_that_is_left_gives_the_focus_back(visit: Visit, site: Any) -> 
     dialog.wait_for()
     page.keyboard.press("Escape")
     dialog.wait_for(state="detached")
-    site.act(ANA, f"drydock_leases/{number}", "release")
     assert button.evaluate("element => element === document.activeElement")
+    site.act(ANA, f"drydock_leases/{number}", "release")
 
 
 # --- resources -----------------------------------------------------------------------------------
