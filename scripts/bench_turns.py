@@ -27,6 +27,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
+from buildbot_drydock.authorization import Subjects
 from buildbot_drydock.crew import Crew
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.metrics.census import Census, take_census
@@ -202,6 +203,7 @@ class Worker:
     """A worker as its crew sees it: busy on a lease, idle on one, or without any."""
 
     builders = frozenset({"tests"})
+    askers: Sequence[Subjects] = ()  # as no blueprint asks who uses it
 
     def __init__(self, number: int, lease: Lease | None, idle_on: Resource | None) -> None:
         self.name = f"worker-{number}"

@@ -55,8 +55,9 @@ class Outcome:
 
 
 def copy_to(directory: Path) -> None:
-    for name in (PACKAGE, "tests"):
-        shutil.copytree(ROOT / name, directory / name)
+    for name in (PACKAGE, "tests", "docs"):
+        leave_out = shutil.ignore_patterns("node_modules", "screenshots")
+        shutil.copytree(ROOT / name, directory / name, ignore=leave_out)
     shutil.copy2(ROOT / "pyproject.toml", directory)
 
 
