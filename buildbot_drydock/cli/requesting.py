@@ -18,7 +18,7 @@ LEASES: Final = "drydock_leases"
 LIVING: Final = ("pending", "acquired", "active")
 _PATIENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 1.0
-_LOOKED_THROUGH: Final = 1_000  # of the newest leases
+_LOOKED_THROUGH: Final = 50  # of the newest leases
 
 
 class Requests:
@@ -94,5 +94,11 @@ class Requests:
             self.taken[found["leaseid"]] = found
 
     def _find(self, mark: str) -> Row | None:
+        """Look into each of the newest leases: only by itself does one show its attributes."""
         rows = self._client.rows(LEASES, status=LIVING, order="-leaseid", limit=_LOOKED_THROUGH)
-        return next((row for row in rows if row["attributes"].get(MARK) == mark), None)
+        for each in rows:
+            number = each["leaseid"]
+            row = self._client.row(f"{LEASES}/{number}", f"lease {number}")
+            if row["attributes"].get(MARK) == mark:
+                return row
+        return None

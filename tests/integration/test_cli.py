@@ -93,9 +93,10 @@ class LeaseTests(MasterTestCase):
         ended = self.succeeds(
             "lease", "-b", "linux", "--keep", "--json", "--attributes", f"@{file}"
         )
-        self.assertEqual(ended.lines[-1]["attributes"]["ticket"], "12")
+        number = ended.lines[-1]["leaseid"]
+        self.assertEqual(self.lease(number)["attributes"]["ticket"], "12")
         self.succeeds("release-lease", "--mine")
-        self.lease_becomes(ended.lines[-1]["leaseid"], *ENDED)
+        self.lease_becomes(number, *ENDED)
 
     def test_a_restart_of_the_master_is_waited_for(self) -> None:
         held = self.begin("lease", "-b", "linux", "--lifetime", "2m")
