@@ -51,6 +51,8 @@ class PretendedMaster:
             self.requests.append(f"{call['method']} {path}")
             return self._act(path, call["method"], call["params"])
         self.requests.append(f"GET {path}")
+        if path.startswith("drydock_leases/") and path.count("/") == 1:
+            return self._rows("drydock_leases", [self.leases[int(path.rpartition("/")[2])]])
         if path == "drydock_leases":
             return self._rows(path, self._looked_at(request))
         if path == "drydock_events":
