@@ -155,7 +155,7 @@ _bug(
 )
 _bug(
     "executor.py",
-    STORMS,
+    TURNS,
     "leases are given whatever was decided since they were planned",
     "within=self._approved.get(action.resource.blueprint),",
     "within=None,",

@@ -9,7 +9,7 @@ CHARGED_BUILDS = ("tests/integration/test_costs.py",)
 METRICS = ("tests/unit/test_metrics.py",)
 OVERRIDES = ("tests/unit/test_overrides.py",)
 EDITS = ("tests/integration/test_web_edit.py",)
-SERVICE = ("tests/integration/test_service.py",)
+CATALOGUE = ("tests/unit/test_catalogue.py",)
 LEDGER = ("tests/unit/test_ledger.py",)
 LEDGER_SHOWN = ("tests/integration/test_web_ledger.py",)
 
@@ -213,16 +213,24 @@ _bug(
 )
 _bug(
     "catalogue.py",
-    SERVICE,
+    CATALOGUE,
     "what has left is forgotten before it has let go",
     "        for name in self._retired.keys() - in_use:\n",
     "        for name in list(self._retired):\n",
 )
 _bug(
     "catalogue.py",
-    SERVICE,
+    CATALOGUE,
     "what has left and come back is there twice",
     "            self._retired.pop(name, None)\n",
+)
+
+_bug(
+    "catalogue.py",
+    CATALOGUE,
+    "what has left keeps hosts ready",
+    "retired=True, min_ready=0)",
+    "retired=True)",
 )
 
 # --- the ledger ----------------------------------------------------------------------------------

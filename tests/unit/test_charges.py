@@ -97,6 +97,9 @@ class TestSharing(SynchronousTestCase):
     def test_a_resource_leaves_what_no_lease_had(self) -> None:
         self.assertEqual(rest_of_resource(resource(), 10.0, 6.0), Charge(resource=1, cost=4.0))
 
+    def test_if_the_price_fell_leases_may_have_had_more_than_all_of_it(self) -> None:
+        self.assertEqual(rest_of_resource(resource(), 4.0, 6.0), Charge(resource=1, cost=-2.0))
+
 
 STEPS = st.one_of(
     st.tuples(st.just("wait"), st.floats(0, 5000)),
