@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import MEMORY, SQL, STORMS, Bug
+from planted_bugs import MEMORY, SQL, Bug
 
 RULE = ("tests/unit/test_authorization.py",)
 PLANNER = ("tests/unit/test_planner_authorization.py",)
