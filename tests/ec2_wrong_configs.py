@@ -41,6 +41,9 @@ INHERITED: dict[str, tuple[Any, ...]] = {
     "sweep_interval": (0, "60"),
     "failure_budget": (0, None),
     "schedule": (["0 8 * * *"], "0 8 * * *"),
+    "allow": ("builder/tests", ["tests"]),
+    "needs_approval": ("sometimes", None),
+    "approvers": (1, "the leads"),  # the last as nothing needs approval
     "directory": ("", "my builds", "~/builds"),
     "python": ("", None),
     "make_venv": (True, "sometimes"),

@@ -162,7 +162,7 @@ class Master:
             self.calls,
             self.executor,
             # Listed in each turn, and kept.
-            lambda now: [replace(blueprint, sweep_interval=0.0, min_ready=1, limit=1)],
+            lambda now, states: [replace(blueprint, sweep_interval=0.0, min_ready=1, limit=1)],
             clock=test.clock,
             master=number,
         )
