@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, FirstError, gatherResults
 
 from buildbot_drydock.errors import RetryLater
 from buildbot_drydock.events import Event, HostLost, HostReturned
@@ -54,7 +54,11 @@ class Engines:
 
     async def containers(self) -> dict[str, Container]:
         """Return all containers by their ids. Raises ``CallFailed`` if no engine can be listed."""
-        answers = await gatherResults([Deferred.fromCoroutine(self._list(each)) for each in self])
+        asking = [Deferred.fromCoroutine(self._list(each)) for each in self]
+        try:
+            answers = await gatherResults(asking, consumeErrors=True)
+        except FirstError as first:  # such as that this was cancelled
+            first.subFailure.raiseException()
         failures = [each for each in answers if isinstance(each, CallFailed)]
         if len(failures) == len(answers):
             raise nowhere(failures)
