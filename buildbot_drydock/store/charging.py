@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from buildbot_drydock.interfaces import Clock
 from buildbot_drydock.model import Charge, Use
+from buildbot_drydock.store import transactions
 from buildbot_drydock.store.rows import clean
 from buildbot_drydock.store.schema import MOST_INDEXED, costs, leases, resources, uses
 from buildbot_drydock.store.statements import LIVING
-
-T = TypeVar("T")
 
 
 def as_kept(builder: str) -> str:
@@ -46,13 +45,8 @@ def charge(connection: Connection, charges: Sequence[Charge], now: float) -> Non
 class SqlUses:
     """The part of the store that is about uses and charges."""
 
+    _pool: transactions.Pool
     _clock: Clock
-
-    async def _read(self, work: Callable[[Connection], T]) -> T:
-        raise NotImplementedError
-
-    async def _write(self, work: Callable[[Connection], T | None]) -> T | None:
-        raise NotImplementedError
 
     async def begin_use(self, lease: int, build: int, builder: str) -> None:
         now = self._clock.seconds()
@@ -67,7 +61,7 @@ class SqlUses:
             connection.execute(uses.insert().values(**values, began_at=now))
             return True
 
-        await self._write(work)
+        await transactions.write(self._pool, work)
 
     async def end_use(self, lease: int, build: int) -> None:
         await self._end_uses(sa.and_(uses.c.lease == lease, uses.c.build == build))
@@ -83,7 +77,7 @@ class SqlUses:
             connection.execute(change)
             return True
 
-        await self._write(work)
+        await transactions.write(self._pool, work)
 
     async def uses(self, lease: int) -> Sequence[Use]:
         query = sa.select(*uses.c).where(uses.c.lease == lease).order_by(uses.c.build)
@@ -91,11 +85,13 @@ class SqlUses:
         def work(connection: Connection) -> list[Use]:
             return [_use(raw) for raw in connection.execute(query).mappings()]
 
-        return await self._read(work)
+        return await transactions.read(self._pool, work)
 
     async def charged(self, resource: int) -> float:
         query = sa.select(sa.func.sum(costs.c.cost)).where(costs.c.resource == resource)
-        return await self._read(lambda connection: connection.execute(query).scalar() or 0.0)
+        return await transactions.read(
+            self._pool, lambda connection: connection.execute(query).scalar() or 0.0
+        )
 
 
 def _use(raw: Any) -> Use:

@@ -18,6 +18,7 @@ from buildbot_drydock.errors import DrydockError
 from buildbot_drydock.latent.definition import LabelKey, LabelValue
 from buildbot_drydock.latent.overrides import editable_values, problems_of_edit
 from buildbot_drydock.latent.problems import Fields, examine, unit
+from buildbot_drydock.ledger import Entry
 from buildbot_drydock.model import Mode, Override
 from buildbot_drydock.queries import MOST_INTEGER, is_plain
 from buildbot_drydock.www import ledger, overview
@@ -286,11 +287,7 @@ async def _edit(
 async def _destroy(
     service: DrydockService, path: Mapping[str, Any], actor: str, asked: Reason
 ) -> str:
-    ledgerid = str(path["ledgerid"])
-    found = await ledger.find(service, ledgerid)
-    if found is None:
-        missing(f"the ledger has no entry {ledgerid!r}")
-    entry, _ = found
+    entry = await _entry(service, path)
     if entry.host is None:
         raise ValueError(
             "destroy: the provider lists no such host, so there is nothing to destroy; "
@@ -299,17 +296,22 @@ async def _destroy(
     await service.strays.destroy(
         entry.blueprint, entry.token, entry.identity, actor=actor, reason=asked.reason
     )
-    return ledgerid
+    return str(path["ledgerid"])
 
 
 async def _adopt(
     service: DrydockService, path: Mapping[str, Any], actor: str, asked: Reason
 ) -> str:
+    entry = await _entry(service, path)
+    await service.strays.adopt(entry.blueprint, entry.token, entry.identity)
+
+
+async def _entry(service: DrydockService, path: Mapping[str, Any]) -> Entry:
     ledgerid = str(path["ledgerid"])
     found = await ledger.find(service, ledgerid)
     if found is None:
         missing(f"the ledger has no entry {ledgerid!r}")
-    await service.strays.adopt(found[0].blueprint, found[0].token, found[0].identity)
+    return found[0]
 
 
 def number_in(path: Mapping[str, Any], name: str) -> int:
