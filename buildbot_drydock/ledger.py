@@ -95,8 +95,7 @@ class Entry:
         """Tell whether it may be destroyed without any row being changed."""
         if self.verdict is Verdict.ORPHAN:
             return True
-        # As the planner has it: while the row remembers no host, or one that is not listed, two
-        # masters could keep one each, and destroy both.
+        # While the row remembers no host, two masters could keep one each, and destroy both.
         row = self.resource
         return (
             self.verdict is Verdict.TWIN
