@@ -28,6 +28,7 @@ from buildbot_drydock.latent.problems import (
     unit,
 )
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
+from buildbot_drydock.latent.written import sequence
 from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost, Placement
 
 if TYPE_CHECKING:
@@ -70,10 +71,6 @@ def label_key(value: object) -> str:
     return value
 
 
-def _sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
 def _pattern(value: str) -> str:
     known = ", ".join(f"'{kind}'" for kind in KINDS_OF_SUBJECT)
     if value != "*" and not value.startswith(KINDS_OF_SUBJECT):
@@ -90,15 +87,15 @@ def _entry(value: object) -> object:
 LabelKey = Annotated[str, pydantic.BeforeValidator(label_key)]
 LabelValue = Annotated[str, pydantic.BeforeValidator(label_text)]
 Offers = Annotated[
-    tuple[LabelValue, ...], pydantic.BeforeValidator(_sequence), pydantic.Field(min_length=1)
+    tuple[LabelValue, ...], pydantic.BeforeValidator(sequence), pydantic.Field(min_length=1)
 ]
 Patterns = Annotated[
     tuple[Annotated[str, pydantic.AfterValidator(_pattern)], ...],
-    pydantic.BeforeValidator(_sequence),
+    pydantic.BeforeValidator(sequence),
 ]
 Entries = Annotated[
     tuple[Annotated[Entry, pydantic.BeforeValidator(_entry)], ...],
-    pydantic.BeforeValidator(_sequence),
+    pydantic.BeforeValidator(sequence),
 ]
 
 

@@ -21,6 +21,7 @@ import pydantic
 
 from buildbot_drydock.latent.definition import LabelKey, LabelValue
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
+from buildbot_drydock.latent.written import Written, sequence
 
 HOST_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 HOST_LABEL: Final = "host"  # its value is the host's name
@@ -35,37 +36,20 @@ _JUMP: Final = re.compile(
 )
 
 
-class _Value:
-    """Something in master.cfg that takes whatever it is given; its blueprint says what is wrong."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self.arguments = arguments
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.arguments == getattr(other, "arguments", None)
-
-    __hash__ = None  # type: ignore[assignment]  # its arguments may be anything
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
-        )
-
-
-class Host(_Value):
+class Host(Written):
     """A machine, as written in master.cfg: ``Host('build1', address='10.0.0.5', slots=2)``."""
 
     def __init__(self, name: object = "", **arguments: Any) -> None:
         super().__init__(name=name, **arguments)
 
 
-class SSH(_Value):
+class SSH(Written):
     """The way to the hosts of a pool: ``SSH(user='ci', keys=[...], known_hosts=...)``."""
 
 
 def arguments_of(value: object) -> object:
     """Return what a ``Host`` or an ``SSH`` was given, for a schema to look at."""
-    return value.arguments if isinstance(value, _Value) else value
+    return value.arguments if isinstance(value, Host | SSH) else value
 
 
 def local_path(path: str) -> Path:
@@ -105,10 +89,6 @@ def _public_key(value: str) -> str:
     if content[4 : 4 + length].decode(errors="replace") != parts[0] or len(content) <= 4 + length:
         raise ValueError(f"it is not a public key: its content is not of type {parts[0]}")
     return f"{parts[0]} {parts[1]}"
-
-
-def _sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _jumps(value: str) -> str:
@@ -278,7 +258,7 @@ class SSHFields(Fields):
         le=MOST_PORT,
         description="The port of the SSH servers, on hosts that don't say otherwise.",
     )
-    keys: Annotated[tuple[str, ...], pydantic.BeforeValidator(_sequence)] = pydantic.Field(
+    keys: Annotated[tuple[str, ...], pydantic.BeforeValidator(sequence)] = pydantic.Field(
         default=(),
         description="The files of private keys to log in with, tried in this order.",
         json_schema_extra={

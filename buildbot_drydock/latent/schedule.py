@@ -16,6 +16,7 @@ import pydantic
 from croniter import CroniterError, croniter
 
 from buildbot_drydock.latent.problems import Fields, unit
+from buildbot_drydock.latent.written import Written
 
 _FIVE = 5  # the parts of a cron expression without seconds
 
@@ -66,22 +67,11 @@ class Entry(Fields):
     )
 
 
-class Schedule:
-    """One line of a schedule, as written in master.cfg: ``Schedule('0 8 * * mon-fri', limit=9)``.
-
-    It takes whatever it is given; the blueprint that it belongs to reports what is wrong with it.
-    """
+class Schedule(Written):
+    """One line of a schedule, as written in master.cfg: ``Schedule('0 8 * * mon-fri', limit=9)``."""
 
     def __init__(self, cron: object, **arguments: Any) -> None:
-        self.arguments = {"cron": cron, **arguments}
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Schedule) and self.arguments == other.arguments
-
-    __hash__ = None  # type: ignore[assignment]  # its arguments may be anything
-
-    def __repr__(self) -> str:
-        return f"Schedule({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+        super().__init__(cron=cron, **arguments)
 
 
 def in_force(entries: Sequence[Entry], now: float) -> Entry | None:

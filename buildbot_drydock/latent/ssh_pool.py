@@ -12,12 +12,9 @@ from buildbot_drydock.latent.hosts_fields import SSHFields
 from buildbot_drydock.latent.interpreter import Interpreter, MakeVenv
 from buildbot_drydock.latent.keeper import Rules
 from buildbot_drydock.latent.problems import unit
+from buildbot_drydock.latent.written import sequence
 
 _MEGABYTE: Final = 1_000_000
-
-
-def _sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class SSHPoolFields(CommonFields):
@@ -48,7 +45,7 @@ class SSHPoolFields(CommonFields):
         default=None,
         description="Which version of buildbot-worker to install there; the master's if not given.",
     )
-    pip_arguments: Annotated[tuple[str, ...], pydantic.BeforeValidator(_sequence)] = pydantic.Field(
+    pip_arguments: Annotated[tuple[str, ...], pydantic.BeforeValidator(sequence)] = pydantic.Field(
         default=(),
         description="More arguments for pip, such as ['--index-url', 'https://pypi.example.org'].",
         json_schema_extra={

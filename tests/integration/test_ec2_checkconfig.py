@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from buildbot_drydock import SSH
 from buildbot_drydock.latent.ec2 import fields
 from buildbot_drydock.latent.ec2.pool_fields import EC2PoolFields
+from buildbot_drydock.latent.written import Written
 from tests.ec2_wrong_configs import ALL_WRONG, VALUES, cases
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,5 +68,4 @@ class TestEachFieldWrong(SynchronousTestCase):
 
 def _is_written(value: object) -> bool:
     """Tell whether something is a class whose objects users write in a pool."""
-    base = fields._Value
-    return isinstance(value, type) and issubclass(value, base) and value is not base
+    return isinstance(value, type) and issubclass(value, Written) and value is not Written

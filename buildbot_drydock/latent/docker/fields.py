@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import pydantic
 
 from buildbot_drydock.latent.definition import CommonFields
 from buildbot_drydock.latent.interpreter import MakeVenv
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
+from buildbot_drydock.latent.written import Written, sequence
 
 LOCAL_ENGINE: Final = "unix:///var/run/docker.sock"
 OUR_LABELS: Final = "org.buildbot.drydock."
@@ -23,23 +24,10 @@ _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET: Final = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_?KEY|API_?KEY|CREDENTIAL", re.I)
 
 
-class DockerEngine:
-    """An engine: ``DockerEngine('tcp://build1:2376', ca='ca.pem', cert='cert.pem', key='key.pem')``.
+class DockerEngine(Written):
+    """An engine: ``DockerEngine('tcp://build1:2376', ca='ca.pem', cert='cert.pem', key='key.pem')``."""
 
-    Takes whatever it is given; its blueprint says what is wrong.
-    """
-
-    def __init__(self, *values: Any, **arguments: Any) -> None:
-        unnamed = {"url" if n == 0 else f"argument {n + 1}": v for n, v in enumerate(values)}
-        self.arguments = {**unnamed, **arguments}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.arguments == getattr(other, "arguments", None)
-
-    __hash__ = None  # type: ignore[assignment]  # its arguments may be anything
-
-    def __repr__(self) -> str:
-        return f"DockerEngine({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
+    unnamed = ("url",)
 
 
 def size(value: object) -> object:
@@ -76,10 +64,6 @@ def label_of_others(value: object) -> object:
     if isinstance(value, str) and value.startswith(OUR_LABELS):
         raise ValueError(f"labels that begin with {OUR_LABELS} are Drydock's own")
     return value
-
-
-def sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def engine_arguments(value: object) -> object:

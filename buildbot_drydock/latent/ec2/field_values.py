@@ -15,9 +15,9 @@ from buildbot_drydock.latent.ec2.fields import (
     SSMParameterFields,
     Volume,
     VolumeFields,
-    sequence,
 )
 from buildbot_drydock.latent.problems import Fields, examine
+from buildbot_drydock.latent.written import sequence
 
 
 def made(value_class: type[Any], fields_class: type[Fields]) -> Any:

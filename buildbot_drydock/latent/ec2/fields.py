@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import pydantic
 
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
+from buildbot_drydock.latent.written import Written
 
 ROOT_DEVICE: Final = "root"
 
@@ -27,58 +28,34 @@ _TAKE_THROUGHPUT: Final = {"gp3"}
 _OWNER: Final = re.compile(r"\d{12}|self|amazon|aws-marketplace|aws-backup-vault")
 
 
-class _Value:
-    """Something in master.cfg that takes whatever it is given; its blueprint says what is wrong."""
-
-    unnamed: tuple[str, ...] = ()  # the arguments that may be given without their names
-
-    def __init__(self, *values: Any, **arguments: Any) -> None:
-        extra = {f"argument {n}": v for n, v in enumerate(values, 1) if n > len(self.unnamed)}
-        self.arguments = {**dict(zip(self.unnamed, values, strict=False)), **extra, **arguments}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.arguments == getattr(other, "arguments", None)
-
-    __hash__ = None  # type: ignore[assignment]  # its arguments may be anything
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.arguments.items())})"
-        )
-
-
-class Image(_Value):
+class Image(Written):
     """The newest image of an owner with a name: ``Image(owner='136693071363', name='debian-12-*')``."""
 
 
-class SSMParameter(_Value):
+class SSMParameter(Written):
     """The image that a parameter names: ``SSMParameter('/aws/service/debian/release/12/...')``."""
 
     unnamed = ("name",)
 
 
-class LaunchTemplate(_Value):
+class LaunchTemplate(Written):
     """A launch template: ``LaunchTemplate('builders', version='3')``."""
 
     unnamed = ("template",)
 
 
-class Volume(_Value):
+class Volume(Written):
     """A volume of each instance: ``Volume('root', size=50)``."""
 
     unnamed = ("device",)
 
 
-class Spot(_Value):
+class Spot(Written):
     """That instances are spot instances: ``Spot(max_price=0.1)``."""
 
 
-class SSM(_Value):
+class SSM(Written):
     """That instances are reached over AWS Systems Manager: ``SSM(user='admin')``."""
-
-
-def sequence(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class ImageFields(Fields):

@@ -29,7 +29,6 @@ from buildbot_drydock.latent.ec2.fields import (
     SSMFields,
     SSMParameterFields,
     VolumeFields,
-    sequence,
 )
 from buildbot_drydock.latent.ec2.fleets import MOST_CANDIDATES
 from buildbot_drydock.latent.ec2.parking_fields import EC2ParkingFields, conflicts_of_parking
@@ -37,6 +36,7 @@ from buildbot_drydock.latent.ec2.prices import known_beforehand
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
 from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.ssh_pool import SSHPoolFields
+from buildbot_drydock.latent.written import sequence
 
 _SIGNS_PER_LIFE: Final = 4  # of a dead-man switch, so that one or two may be lost
 _LONGEST_SIGN_INTERVAL: Final = 900.0
