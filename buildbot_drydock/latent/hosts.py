@@ -41,8 +41,8 @@ from buildbot_drydock.latent.ssh_pool import (
     SSHPoolFields,
     address_and_port,
     keeper_rules,
-    wanted_interpreter,
 )
+from buildbot_drydock.latent.worker_host import wanted_interpreter
 from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost
 
 __all__ = ["SSH", "Host", "HostPool", "HostPoolFields"]

@@ -8,9 +8,8 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
-from buildbot_drydock.latent.definition import CommonFields
-from buildbot_drydock.latent.interpreter import MakeVenv
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
+from buildbot_drydock.latent.worker_host import Texts, WorkerHostFields
 from buildbot_drydock.latent.written import Written, sequence
 
 LOCAL_ENGINE: Final = "unix:///var/run/docker.sock"
@@ -77,7 +76,6 @@ def engines_arguments(value: object) -> object:
 
 
 Bytes = Annotated[int, pydantic.BeforeValidator(size)]
-Texts = Annotated[tuple[str, ...], pydantic.BeforeValidator(sequence)]
 Path = Annotated[str, pydantic.BeforeValidator(absolute)]
 
 
@@ -144,7 +142,7 @@ _HOSTS_REMEDY: Final = (
 )
 
 
-class DockerPoolFields(CommonFields):
+class DockerPoolFields(WorkerHostFields):
     """The fields of ``DockerPool``."""
 
     hosts: Annotated[
@@ -299,47 +297,6 @@ class DockerPoolFields(CommonFields):
         default=None,
         min_length=1,
         description="The engine's runtime, such as `runsc`. None is its default.",
-    )
-    # --- what runs there
-    directory: str = pydantic.Field(
-        default="drydock",
-        min_length=1,
-        pattern=r"^[^\s~'\"$\\-][^\s'\"$\\]*$",
-        description="Where Drydock keeps everything in a container, relative to the user's home.",
-        json_schema_extra={
-            "values": "a path",
-            "remedy": "give directory a path without blanks or quotes, such as 'drydock'",
-        },
-    )
-    python: str = pydantic.Field(
-        default="python3",
-        min_length=1,
-        description="The Python of the image: it has buildbot-worker, or makes an environment that "
-        "has it, anew in each container.",
-    )
-    make_venv: MakeVenv = pydantic.Field(
-        default="if-needed",
-        description="Whether to make an environment with buildbot-worker in a container: "
-        "'if-needed' uses an installed one of the master's major version, 'always' never does.",
-    )
-    worker_version: str | None = pydantic.Field(
-        default=None,
-        description="Which version of buildbot-worker serves; the master's if not given, and any if "
-        "it is empty.",
-    )
-    pip_arguments: Texts = pydantic.Field(
-        default=(),
-        description="More arguments for pip, such as ['--index-url', 'https://pypi.example.org'].",
-        json_schema_extra={
-            "values": "a list of texts",
-            "remedy": "give pip_arguments a list of texts",
-        },
-    )
-    stop_grace: float = pydantic.Field(
-        default=5.0,
-        ge=0,
-        description="How long processes may take to end when asked, before they are killed.",
-        json_schema_extra=unit("seconds"),
     )
     # --- as for all blueprints, with other defaults
     max_uses: int | None = pydantic.Field(

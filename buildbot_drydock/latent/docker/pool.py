@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
 from typing import Any
 
 from buildbot_drydock.interfaces import Host as RemoteHost
@@ -13,8 +12,9 @@ from buildbot_drydock.latent.docker.fields import DockerEngine, DockerPoolFields
 from buildbot_drydock.latent.docker.fitness import Interpreters
 from buildbot_drydock.latent.docker.launching import Launcher
 from buildbot_drydock.latent.docker.provider import DockerProvider, Rules
-from buildbot_drydock.latent.interpreter import Interpreter, interpreter
+from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.problems import Problem
+from buildbot_drydock.latent.worker_host import wanted_interpreter
 
 __all__ = ["DockerEngine", "DockerPool", "DockerPoolFields"]
 
@@ -90,16 +90,3 @@ class DockerPool(Definition):
             watch.start()
             watches.append(watch)
         return provider
-
-
-def wanted_interpreter(fields: DockerPoolFields) -> Interpreter:
-    """Return which Python the workers of a pool run with."""
-    wanted = Interpreter(
-        python=fields.python,
-        make_venv=fields.make_venv,
-        pip_arguments=fields.pip_arguments,
-        make_timeout=min(Interpreter.make_timeout, fields.boot_timeout),
-    )
-    if fields.worker_version is None:
-        return wanted
-    return replace(wanted, worker_version=fields.worker_version)

@@ -42,7 +42,8 @@ from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.links import Link
 from buildbot_drydock.latent.parking_fields import with_parking
 from buildbot_drydock.latent.problems import Problem
-from buildbot_drydock.latent.ssh_pool import address_and_port, keeper_rules, wanted_interpreter
+from buildbot_drydock.latent.ssh_pool import address_and_port, keeper_rules
+from buildbot_drydock.latent.worker_host import wanted_interpreter
 from buildbot_drydock.model import Blueprint, BlueprintState
 from buildbot_drydock.remote.ssh.access import Access
 from buildbot_drydock.remote.ssm.delivery import PLACE

@@ -26,7 +26,8 @@ from buildbot_drydock.latent.hosts_fields import SSHFields
 from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.keeper import Keeper
 from buildbot_drydock.latent.links import Link
-from buildbot_drydock.latent.ssh_pool import keeper_rules, wanted_interpreter
+from buildbot_drydock.latent.ssh_pool import keeper_rules
+from buildbot_drydock.latent.worker_host import wanted_interpreter
 from buildbot_drydock.remote.shell.host import ShellHost
 from buildbot_drydock.remote.ssm.calls import CallRefused, Refusal
 from buildbot_drydock.remote.ssm.invocation import Instance, Pauses
