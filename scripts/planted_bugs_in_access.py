@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import MEMORY, SQL, Bug
+from planted_bugs import MEMORY, SQL, Bug, planter
 
 RULE = ("tests/unit/test_authorization.py",)
 PLANNER = ("tests/unit/test_planner_authorization.py",)
@@ -11,12 +11,7 @@ OFFERS = ("tests/unit/test_offers_authorized.py",)
 APPROVALS = ("tests/unit/test_approvals.py",)
 
 BUGS: list[Bug] = []
-
-
-def _bug(
-    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
-) -> None:
-    BUGS.append(Bug(module, description, before, after, tests))
+_bug = planter(BUGS)
 
 
 # --- the rule ------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import SQL, Bug
+from planted_bugs import SQL, Bug, planter
 
 CHARGES = ("tests/unit/test_charges.py",)
 CHARGED_BUILDS = ("tests/integration/test_costs.py",)
@@ -14,12 +14,7 @@ LEDGER = ("tests/unit/test_ledger.py",)
 LEDGER_SHOWN = ("tests/integration/test_web_ledger.py",)
 
 BUGS: list[Bug] = []
-
-
-def _bug(
-    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
-) -> None:
-    BUGS.append(Bug(module, description, before, after, tests))
+_bug = planter(BUGS)
 
 
 # --- who is charged ------------------------------------------------------------------------------

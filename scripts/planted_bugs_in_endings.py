@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import EXECUTOR, LEASES, MEMORY, SQL, Bug
+from planted_bugs import EXECUTOR, LEASES, MEMORY, SQL, Bug, planter
 
 NOTICE = ("tests/unit/test_planner_notice.py",)
 BUDGET = ("tests/unit/test_planner_budget.py",)
@@ -15,12 +15,7 @@ NEXT_START = (
 EVENTS = ("tests/unit/test_events.py",)
 
 BUGS: list[Bug] = []
-
-
-def _bug(
-    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
-) -> None:
-    BUGS.append(Bug(module, f"{description} (ending)", before, after, tests))
+_bug = planter(BUGS, "ending")
 
 
 # --- hosts that are given notice -----------------------------------------------------------------

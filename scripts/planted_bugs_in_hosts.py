@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from planted_bugs import EXECUTOR, MEMORY, POLICY, PROPERTIES, PROVIDER_CALLS, SQL, STORMS, Bug
+from planted_bugs import (
+    EXECUTOR,
+    MEMORY,
+    POLICY,
+    PROPERTIES,
+    PROVIDER_CALLS,
+    SQL,
+    STORMS,
+    Bug,
+    planter,
+)
 
 LISTED = ("tests/unit/test_planner_listed_hosts.py",)
 MAINTENANCE = ("tests/unit/test_maintenance.py",)
 
 BUGS: list[Bug] = []
-
-
-def _bug(
-    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
-) -> None:
-    BUGS.append(Bug(module, description, before, after, tests))
+_bug = planter(BUGS)
 
 
 # --- which host is in service --------------------------------------------------------------------

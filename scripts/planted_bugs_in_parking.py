@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planted_bugs import MEMORY, SQL, Bug
+from planted_bugs import MEMORY, SQL, Bug, planter
 
 PLAN = ("tests/unit/test_planner_parking.py",)
 CALLS = ("tests/unit/test_power_calls.py",)
@@ -13,12 +13,7 @@ FIELDS = ("tests/unit/test_ec2_fields.py",)
 SYNTHETIC = ("tests/contract/test_synthetic.py",)
 
 BUGS: list[Bug] = []
-
-
-def _bug(
-    module: str, tests: tuple[str, ...], description: str, before: str, after: str = ""
-) -> None:
-    BUGS.append(Bug(module, f"{description} (parking)", before, after, tests))
+_bug = planter(BUGS, "parking")
 
 
 # --- rows ----------------------------------------------------------------------------------------
