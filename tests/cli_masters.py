@@ -54,6 +54,12 @@ class Ended:
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+def _heed_signals() -> None:
+    """Begin as in a terminal: whoever runs the tests in the background may ignore signals."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class Running:
     """A call of ``drydock`` that goes on, whose lines are read as they come."""
 
@@ -167,6 +173,7 @@ class MasterTestCase(SynchronousTestCase):
             stderr=subprocess.PIPE,
             text=True,
             env=self.environment(**(more or {})),
+            preexec_fn=_heed_signals,
         )
         self.addCleanup(_end, process)
         return Running(process)
