@@ -14,10 +14,10 @@ fail() {
     exit 1
 }
 
-chromium() { command -v chromium || command -v chromium-browser; }
+path_of_chromium() { type -P chromium || type -P chromium-browser; }
 
 missing_packages() {
-    chromium > /dev/null || echo chromium
+    path_of_chromium > /dev/null || echo chromium
     # Without a font of its own, a picture would show boxes for text.
     fc-list 2> /dev/null | grep -q DejaVu || echo fontconfig fonts-dejavu-core
 }
@@ -44,6 +44,6 @@ install_missing() {
 
 [ $# -gt 0 ] || fail "usage: scripts/with_browser.sh COMMAND [ARGUMENT...]"
 install_missing
-DRYDOCK_TEST_CHROMIUM=$(chromium)
+DRYDOCK_TEST_CHROMIUM=$(path_of_chromium)
 export DRYDOCK_TEST_CHROMIUM
 exec "$@"
