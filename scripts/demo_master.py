@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -46,6 +48,11 @@ class Master:
         shutil.copyfile(self.config, self.directory / "master.cfg")
 
     def start(self) -> None:
+        """Start it. Raises ``SystemExit`` if another master answers for it, which would fool us."""
+        address = urlsplit(self.url)
+        with socket.socket() as asking:
+            if asking.connect_ex((address.hostname or "", address.port or 80)) == 0:
+                raise SystemExit(f"something else answers at {self.url}: end it first")
         (self.directory / "twistd.pid").unlink(missing_ok=True)  # left by one that was killed
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
