@@ -35,7 +35,8 @@ missing_packages() {
     command -v iptables > /dev/null || echo iptables
     command -v openssl > /dev/null || echo openssl
     command -v mmdebstrap > /dev/null || echo mmdebstrap
-    [ -x /bin/busybox ] || echo busybox-static
+    # It has to run in an image with nothing else.
+    { [ -x /bin/busybox ] && ! ldd /bin/busybox > /dev/null 2>&1; } || echo busybox-static
 }
 
 install_missing() {

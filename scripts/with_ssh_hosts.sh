@@ -25,7 +25,7 @@ missing_packages() {
     command -v sshd > /dev/null && command -v ssh-keygen > /dev/null || echo openssh-server
     command -v ip > /dev/null || echo iproute2
     # One more shell that what is run on hosts has to be right in; tests/unit/test_ssm.py tries it.
-    command -v busybox > /dev/null || echo busybox
+    command -v busybox > /dev/null || echo busybox-static
 }
 
 install_missing() {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from buildbot_drydock.errors import (
 )
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.docker.fields import labels_of
+from buildbot_drydock.latent.docker.listing import RUNNING, Container
 from buildbot_drydock.latent.docker.provider import DockerProvider
 from buildbot_drydock.model import Health
 from tests.container_pools import InContainers
@@ -125,6 +127,18 @@ class _WhatHappens(_OnAnEngine):
         self.assertIn("exit code 4", said)
         self.assertIn("cannot start", said)
         self.assertIn("give command", said)
+
+    async def test_an_engine_may_learn_later_that_a_container_has_ended(self) -> None:
+        provider = self.new_provider(command=["sh", "-c", "exit 4"])
+        ask, looks = provider._engines.ask, []
+
+        async def late(*asked: Any) -> list[Container]:
+            found = await ask(*asked)
+            looks.append(found)
+            return [replace(each, state=RUNNING) if len(looks) < 3 else each for each in found]
+
+        self.patch(provider._engines, "ask", late)
+        self.assertIn("exit code 4", await self.refused(Misconfigured, provider))
 
     async def test_a_container_that_runs_out_of_memory_says_so(self) -> None:
         script = "sleep 3; exec tail /dev/zero"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 # How long create waits for what is begun. What takes longer, such as pulling a large image, goes on.
 PATIENCE_SECONDS: Final = 20.0
+# How long an engine may show a container as running that has ended, and the time between two looks.
+_ENDING_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,17 +291,29 @@ class DockerProvider:
 
     async def _require_command(self, engine: Engine, number: str, token: str) -> None:
         """Raise what it means that a container ended by itself at once. Of others the listing tells."""
-        listed = [
-            each
-            for each in await self._engines.ask(engine, labels_of(*self._ours, token))
-            if each.id == number and not each.is_made and not each.is_running
-        ]
-        for each in listed:
-            reason = await self._judge.why_ended(engine, each)
-            if self._judge.ended_by_itself(number):
-                raise Misconfigured(
-                    f"{reason}\nRemedy: give command what keeps the container running, or leave it out"
-                )
+        ended = await self._ended(engine, number, token)
+        if ended is None:
+            return
+        reason = await self._judge.why_ended(engine, ended)
+        if self._judge.ended_by_itself(number):
+            raise Misconfigured(
+                f"{reason}\nRemedy: give command what keeps the container running, or leave it out"
+            )
+
+    async def _ended(self, engine: Engine, number: str, token: str) -> Container | None:
+        """Return a container in which nothing can be run, once its engine shows that it has ended.
+
+        That may be a moment later. Returns None for one that runs on, or is gone.
+        """
+        until = self._reactor.seconds() + _ENDING_SECONDS
+        while True:
+            listed = await self._engines.ask(engine, labels_of(*self._ours, token))
+            found = {each.id: each for each in listed}.get(number)
+            if found is None or not (found.is_made or found.is_running):
+                return found
+            if self._closed or self._reactor.seconds() >= until:
+                return None
+            await deferLater(self._reactor, _LOOK_SECONDS)
 
     async def _patiently(self, launch: _Launch) -> None:
         waiting: Deferred[None] = Deferred()
