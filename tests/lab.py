@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 LIVING: Final = "('pending', 'acquired', 'active', 'released', 'broken')"
 # As everywhere here, far more than anything takes: what takes longer does not come any more.
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
 _POLL_SECONDS: Final = 0.1
 _PYTHON: Final = "/usr/bin/python3"  # one that any user may run
 _WORKER: Final = f"buildbot-worker=={metadata.version('buildbot')}"

@@ -13,7 +13,7 @@ from typing import Any
 import asyncssh
 from ssh_server import SSHServer
 
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 
 
 class Machines:

@@ -31,7 +31,7 @@ OLGA, ANA, BOB = "olga@example.org", "ana@example.org", "bob@example.org"
 USERS: Final = {OLGA: "o", ANA: "a", BOB: "b"}
 ADMINS: Final = [OLGA]
 # Far more than anything takes: what takes longer does not come any more.
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
 _CONFIG: Final = Path(__file__).with_name("master.cfg")
 _HURRY: Final = """
 import sys
