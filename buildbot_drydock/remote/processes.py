@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import psutil
@@ -45,13 +45,18 @@ def marked(mark: str, value: str, known: Iterable[psutil.Process] = ()) -> list[
     cleared its environment can't be found any more once its parent has ended.
     """
     protected = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    bearers = [
+    # One that is just becoming another program shows no environment: hence a second look.
+    bearers = _bearers(mark, value, protected) or _bearers(mark, value, protected)
+    bearers.extend(each for each in known if _is_alive(each))
+    return [each for each in _with_descendants(bearers, protected) if _is_alive(each)]
+
+
+def _bearers(mark: str, value: str, protected: Collection[int]) -> list[psutil.Process]:
+    return [
         process
         for process, environment in _environments().items()
         if environment.get(mark) == value and process.pid not in protected
     ]
-    bearers.extend(each for each in known if _is_alive(each))
-    return [each for each in _with_descendants(bearers, protected) if _is_alive(each)]
 
 
 def _environments() -> Mapping[psutil.Process, Mapping[str, str]]:

@@ -161,6 +161,20 @@ class TestLocalHost(HostContract, TestCase):
         await self.host.stop(self.tag)
         self.assertEqual(marked(TAG_MARK, self.tag), [])
 
+    async def test_one_that_is_becoming_another_program_is_ended(self) -> None:
+        await self.host.start(["sleep", "600"], tag=self.tag)
+        (process,) = marked(TAG_MARK, self.tag)
+        shown, looks = psutil.Process.environ, []
+
+        def shows_none_at_first(asked: psutil.Process) -> dict[str, str]:
+            if asked == process:
+                looks.append(asked)
+            return {} if asked == process and len(looks) == 1 else shown(asked)
+
+        self.patch(psutil.Process, "environ", shows_none_at_first)
+        await self.host.stop(self.tag)
+        self.assertFalse(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+
     async def test_what_has_ended_is_not_left_as_a_zombie(self) -> None:
         await self.host.start(["sleep", "600"], tag=self.tag)
         (process,) = marked(TAG_MARK, self.tag)

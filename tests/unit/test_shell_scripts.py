@@ -17,7 +17,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_drydock.remote.processes import TAG_MARK
+from buildbot_drydock.remote.processes import TAG_MARK, marked
 from buildbot_drydock.remote.shell import processes, scripts
 from buildbot_drydock.remote.shell.scripts import READY, command_line, exports, given, quoted
 
@@ -333,6 +333,20 @@ class ProcessScriptsTests(ScriptsCase):
         self.start("exec sleep 600")
         self.assertTrue(self.runs())
         self.assertFalse(self.runs(self.tag[:-1]))
+
+    def test_one_that_is_becoming_another_program_is_found(self) -> None:
+        blind = self.directory / "shows-no-environment"
+        every_other_look = (
+            f"grep() {{ case $1 in -slzxF) if mkdir {blind}; then return 1; else rmdir {blind}; fi ;;"
+            ' esac; command grep "$@"; }\ndrydock_proc() {'
+        )
+        self.start("exec sleep 600")
+        self.lacking(("drydock_proc() {", every_other_look))
+        self.assertTrue(self.runs())
+        self.start("echo twice >twice")
+        self.assertFalse((self.directory / "twice").exists())
+        self.stop()
+        self.assertEqual(marked(TAG_MARK, self.tag), [])
 
     def test_without_proc_descendants_are_found(self) -> None:
         child = "env -i sleep 600 & echo $! >pid; wait"

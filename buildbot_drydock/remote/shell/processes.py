@@ -11,13 +11,18 @@ from typing import Final
 from buildbot_drydock.remote.shell.scripts import BEGIN, ENTER
 
 # The environment ends each variable with a null character, so a mark is matched as a whole. A grep
-# that can't do that has to be given the variables as lines, process by process.
+# that can't do that has to be given the variables as lines, process by process. A process that is
+# just becoming another program shows no environment, so what is not found is looked for once more.
 _FIND: Final = r"""
 drydock_proc() {
     [ -r /proc/self/environ ]
 }
+drydock_exactly() {
+    LC_ALL=C grep -slzxF -e "$drydock_mark" /proc/[0-9]*/environ
+}
 drydock_bearers() {
-    drydock_exact=$(LC_ALL=C grep -slzxF -e "$drydock_mark" /proc/[0-9]*/environ)
+    drydock_exact=$(drydock_exactly)
+    [ -n "$drydock_exact" ] || drydock_exact=$(drydock_exactly)
     if [ -z "$drydock_exact" ] && ! printf 'a\000b\000' | grep -qzxF -e b; then
         for drydock_file in /proc/[0-9]*/environ; do
             if [ -r "$drydock_file" ] &&
