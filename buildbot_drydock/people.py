@@ -14,17 +14,17 @@ from buildbot_drydock.interfaces import Clock, Store
 from buildbot_drydock.lifecycle import LeaseEvent
 from buildbot_drydock.model import LIVING_LEASES, Labels, Lease, LeaseRequest
 
-_PREFIX: Final = "person/"  # before the names of people in ``owner``
+PEOPLE: Final = "person/"  # before the names of people in ``owner``
 
 
 def owner_of(person: str) -> str:
     """Return what stands as the owner in a person's leases; no worker is named so."""
-    return _PREFIX + person
+    return PEOPLE + person
 
 
 def person_of(owner: str) -> str | None:
     """Return which person owns a lease, if one does."""
-    return owner.removeprefix(_PREFIX) if owner.startswith(_PREFIX) else None
+    return owner.removeprefix(PEOPLE) if owner.startswith(PEOPLE) else None
 
 
 class People:

@@ -238,3 +238,14 @@ _bug(
     "if blueprint not in self._needing():",
     "if False:",
 )
+
+
+# --- what is listed ------------------------------------------------------------------------------
+
+_bug(
+    "store/listings.py",
+    ("tests/contract/test_listings.py",),
+    "what a person wrote down about a lease can be asked for",
+    'sa.literal("{}")',
+    'columns["attributes"]',
+)

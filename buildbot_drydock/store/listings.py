@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from buildbot_drydock.people import PEOPLE
 from buildbot_drydock.queries import (
     MOST_INTEGER,
     MOST_READ,
@@ -77,6 +78,11 @@ class Field:
     kind: Kind
     read: Callable[[Any], Any] = _given
     express: Callable[[Columns], sa.ColumnElement[Any]] | None = None  # in SQL, if not as it is
+    beside: tuple[str, ...] = ()  # the other columns that *express* reads
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.column, *self.beside)
 
     def of(self, columns: Columns) -> sa.ColumnElement[Any]:
         return columns[self.column] if self.express is None else self.express(columns)
@@ -95,7 +101,18 @@ def _words(column: str) -> Field:
 
 
 def _attribute(name: str) -> Field:
-    return Field("attributes", Kind.ATTRIBUTE, lambda text: _object(text).get(name))
+    def read(text: Any) -> Any:
+        return _object(text).get(name)
+
+    return Field(
+        "attributes", Kind.ATTRIBUTE, read, express=_attributes_of_workers, beside=("owner",)
+    )
+
+
+def _attributes_of_workers(columns: Columns) -> sa.ColumnElement[Any]:
+    """Leave out what people wrote down about their leases: who may not read it may not ask for it."""
+    is_of_person = sa.func.substr(columns["owner"], 1, len(PEOPLE)) == PEOPLE
+    return sa.case((is_of_person, sa.literal("{}")), else_=columns["attributes"])
 
 
 def _later_words(column: str) -> Field:
@@ -329,8 +346,9 @@ class _Question:
 
     def _page(self, connection: Connection) -> sa.Select[Any]:
         size = MOST_READ + 1 if self._rest else max(1, self._end)
-        window = self._window(size, [self._listing.fields[name].column for name in self._names])
-        shown = [self._listing.fields[name].of(window.c) for name in self._names]
+        fields = [self._listing.fields[name] for name in self._names]
+        window = self._window(size, [column for each in fields for column in each.columns])
+        shown = [each.of(window.c) for each in fields]
         statement = self._remaining(sa.select(*shown).select_from(window), window, connection)
         by: list[sa.ColumnElement[Any]] = [window.c[self._position], window.c[self._key]]
         statement = statement.order_by(*(each.desc() for each in by) if self._descending else by)
@@ -378,7 +396,8 @@ class _Question:
 
     def _window(self, size: int, shown: Sequence[str] = ()) -> sa.Subquery:
         """Select the first rows, as the index has them, with the columns that are needed of them."""
-        rest = [self._listing.fields[condition.field].column for condition in self._rest]
+        fields = [self._listing.fields[condition.field] for condition in self._rest]
+        rest = [column for each in fields for column in each.columns]
         names = tuple(dict.fromkeys([self._key, self._position, *rest, *shown]))
         columns = self._listing.table.c
         start = sa.select(*(columns[name] for name in names))

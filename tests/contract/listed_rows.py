@@ -67,7 +67,7 @@ def lease_row(number: int) -> dict[str, Any]:
     attributes = {"builder": NAMES[number % 3], "buildid": str(number % 4)} if number % 5 else {}
     return {
         "id": number,
-        "owner": f"worker/{NAMES[number % len(NAMES)]}",
+        "owner": f"{'worker' if number % 7 else 'person'}/{NAMES[number % len(NAMES)]}",
         "nonce": CANARY,
         "master": None if number % 4 else 1,
         "type": "host",
@@ -149,7 +149,8 @@ def _shown(name: str, raw: dict[str, Any]) -> dict[str, Any]:
         found = row["resourceid"]
         row["blueprint"] = None if found is None else resource_row(found)["blueprint"]
         for each in ("builder", "build", "buildid"):
-            row[each] = row["attributes"].get(each)
+            of_worker = row["owner"].startswith("worker/")
+            row[each] = row["attributes"].get(each) if of_worker else None
     if name == "events":
         row["resourceid"], row["leaseid"] = row.pop("resource"), row.pop("lease")
     return row
