@@ -10,15 +10,11 @@
 #
 # Durability is turned off: nobody needs the data after the machine lost power.
 set -euo pipefail
+# shellcheck source=scripts/debian_packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
 
 readonly DATABASE=drydock_test
-readonly PATIENCE=60 # seconds for a server to come up
-
-say() { printf 'with_databases: %s\n' "$*" >&2; }
-fail() {
-    say "$@"
-    exit 1
-}
+readonly PATIENCE=120 # seconds for a server to come up
 
 # --- the programs ------------------------------------------------------------------------------
 
@@ -42,27 +38,6 @@ mariadb_is_complete() {
 missing_packages() {
     [ -n "$(postgresql_programs)" ] || echo postgresql
     mariadb_is_complete || echo mariadb-server
-}
-
-install_missing() {
-    local missing
-    missing=$(missing_packages | xargs)
-    [ -n "$missing" ] || return 0
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-        fail "missing: $missing. Install the servers (Debian, as root: apt-get install $missing), they need not run"
-    fi
-    say "installing $missing"
-    # Services that the packages try to start are no use to us, and may not be able to start here.
-    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-    local apt=(apt-get -q -o DPkg::Lock::Timeout=600)
-    local log=$work/apt.log
-    # shellcheck disable=SC2086
-    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends $missing; } \
-        > "$log" 2>&1 < /dev/null; then
-        tail -n 30 "$log" >&2
-        [ -z "$(missing_packages)" ] || fail "cannot install $missing; see above"
-    fi
-    [ -z "$(missing_packages)" ] || fail "installed, and yet missing: $(missing_packages | xargs)"
 }
 
 # --- the servers -------------------------------------------------------------------------------

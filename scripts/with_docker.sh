@@ -11,17 +11,13 @@
 # The command finds them in the JSON file that DRYDOCK_TEST_ENGINES names; tests/containers.py reads
 # it. Needs root, and installs what is missing on Debian. The exit status is the command's.
 set -euo pipefail
+# shellcheck source=scripts/debian_packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
 
-readonly PATIENCE=60 # seconds for a server to come up
+readonly PATIENCE=120 # seconds for a server to come up
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/buildbot-drydock
 readonly IMAGE=drydock/debian:1
 readonly SMALL_IMAGE=drydock/busybox:1
-
-say() { printf 'with_docker: %s\n' "$*" >&2; }
-fail() {
-    say "$@"
-    exit 1
-}
 
 # --- the programs ------------------------------------------------------------------------------
 
@@ -37,23 +33,6 @@ missing_packages() {
     command -v mmdebstrap > /dev/null || echo mmdebstrap
     # It has to run in an image with nothing else.
     { [ -x /bin/busybox ] && ! ldd /bin/busybox > /dev/null 2>&1; } || echo busybox-static
-}
-
-install_missing() {
-    local missing
-    missing=$(missing_packages | xargs)
-    [ -n "$missing" ] || return 0
-    command -v apt-get > /dev/null || fail "missing: $missing. Install them; no server need run"
-    say "installing $missing"
-    # Services that the packages try to start are no use to us, and may not be able to start here.
-    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-    local apt=(apt-get -q -o DPkg::Lock::Timeout=600)
-    # shellcheck disable=SC2086
-    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends $missing; } \
-        > "$work/apt.log" 2>&1 < /dev/null; then
-        tail -n 30 "$work/apt.log" >&2
-    fi
-    [ -z "$(missing_packages)" ] || fail "cannot install $missing; see above"
 }
 
 # --- the images --------------------------------------------------------------------------------

@@ -10,14 +10,10 @@
 # The command finds them in the JSON file that DRYDOCK_TEST_SSH_HOSTS names; tests/ssh_hosts.py reads
 # it. Needs root, and installs what is missing on Debian. The exit status is the command's.
 set -euo pipefail
+# shellcheck source=scripts/debian_packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
 
-readonly PATIENCE=30 # seconds for a server to come up
-
-say() { printf 'with_ssh_hosts: %s\n' "$*" >&2; }
-fail() {
-    say "$@"
-    exit 1
-}
+readonly PATIENCE=120 # seconds for a server to come up
 
 # --- the programs ------------------------------------------------------------------------------
 
@@ -26,23 +22,6 @@ missing_packages() {
     command -v ip > /dev/null || echo iproute2
     # One more shell that what is run on hosts has to be right in; tests/unit/test_ssm.py tries it.
     command -v busybox > /dev/null || echo busybox-static
-}
-
-install_missing() {
-    local missing
-    missing=$(missing_packages | xargs)
-    [ -n "$missing" ] || return 0
-    command -v apt-get > /dev/null || fail "missing: $missing. Install them; no server need run"
-    say "installing $missing"
-    # Services that the packages try to start are no use to us, and may not be able to start here.
-    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-    local apt=(apt-get -q -o DPkg::Lock::Timeout=600)
-    # shellcheck disable=SC2086
-    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends $missing; } \
-        > "$work/apt.log" 2>&1 < /dev/null; then
-        tail -n 30 "$work/apt.log" >&2
-    fi
-    [ -z "$(missing_packages)" ] || fail "cannot install $missing; see above"
 }
 
 # --- the network -------------------------------------------------------------------------------
@@ -54,7 +33,7 @@ make_bridge() {
         number=$((RANDOM % 250 + 1))
         network=10.213.$number
         bridge=drydock$number
-        if ! ip -o address | grep -qF " $network." &&
+        if ! ip -o address | grep -F " $network." > /dev/null &&
             ip link add "$bridge" type bridge 2> "$work/network.log"; then
             bridges+=("$bridge")
             ip address add "$network.1/24" dev "$bridge"
