@@ -33,6 +33,7 @@ from planted_bugs_in_parking import BUGS as BUGS_IN_PARKING
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "buildbot_drydock"
 AT_ONCE = 2
+PATIENCE = "30"  # seconds that one test may take
 LIMIT_SECONDS = 90.0  # of the tests that are to catch one bug
 ALL_SECONDS = 900.0  # of all of them, without a bug
 STORMS = "60"  # enough for the bugs that only a storm finds; the seeds are always the same
@@ -88,6 +89,7 @@ def run_tests(
             "CI": "",
             "DRYDOCK_SEED": "0",
             "DRYDOCK_RUNS": STORMS,
+            "DRYDOCK_PATIENCE_SECONDS": PATIENCE,
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -4,7 +4,7 @@
   nothing.
 * Tests run in a temporary directory, where ``mktemp`` of trial leaves its directories.
 * With several processes, tests that use the same servers or machines stay in one of them.
-* Hypothesis has no deadline, as no test may fail because a machine is busy.
+* No test may fail because a machine is busy: Hypothesis has no deadline, and trial a late one.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from twisted.trial.unittest import TestCase as AsynchronousTestCase
 from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("drydock", deadline=None, print_blob=True)
 settings.load_profile("drydock")
+
+# Far more than any test takes: one that takes longer waits for what never happens.
+PATIENCE_SECONDS = float(os.environ.get("DRYDOCK_PATIENCE_SECONDS", "900"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,6 +55,12 @@ def _shared_by(path: Path) -> str:
     pattern = r"^from tests\b.*\b(databases|ssh_hosts|cli_masters|container)(s|_pools)?\b"
     found = re.search(pattern, path.read_text(), re.MULTILINE)
     return found.group(1) if found else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core, as tests mostly wait: for processes, servers and machines."""
+    return 2 * (os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -96,6 +106,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = terminalreporter.stats.get("skipped", [])
     for reason, count in Counter(_reason(report) for report in reports).items():
         terminalreporter.write_line(f"SKIPPED [{count}] {reason}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests their time: those that are made of Buildbot's own would have seconds."""
+    for item in items:
+        test_class = getattr(item, "cls", None)
+        if test_class is not None and issubclass(test_class, AsynchronousTestCase):
+            test_class.timeout = PATIENCE_SECONDS
 
 
 @pytest.fixture(scope="session", autouse=True)

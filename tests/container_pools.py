@@ -26,8 +26,6 @@ _PAUSE = 0.05
 class InContainers(TestCase):
     """Providers for some engines, each test with an installation of its own."""
 
-    timeout = 300
-
     def begin(self, *engines: Engine) -> None:
         self.engines = engines
         self.installation = uuid4().hex[:16]

@@ -45,7 +45,6 @@ def boot(instance: Instance, root: Path) -> None:
 class OverSSM(TestCase):
     """A server that all tests share, and a pool for each."""
 
-    timeout = 120
     server: EC2Server
 
     @classmethod

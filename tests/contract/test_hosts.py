@@ -361,8 +361,6 @@ class OverSSH:
 
 
 class TestOnRealMachines(HostsContract, TestCase, OverSSH):
-    timeout = 300
-
     def make_provider(self) -> HostProvider:
         self.begin(self)
         return self.new_pool(self)

@@ -26,7 +26,6 @@ from tests.contract.listed_rows import event_row
 
 
 class JournalContract(TestCase):
-    timeout = 120  # of real seconds, for a busy machine
     url: Callable[[], str]
 
     async def setUp(self) -> None:  # type: ignore[override]

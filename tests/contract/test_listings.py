@@ -41,7 +41,6 @@ MANY = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 class ListingContract(TestCase):
-    timeout = 120  # of real seconds, for a busy machine
     url: Callable[[], str]
 
     async def setUp(self) -> None:  # type: ignore[override]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,13 @@ class RunCommandTests(ServerCase):
         self.assertEqual((seen["Status"], seen["ResponseCode"]), ("Failed", 3))
 
     def test_outputs_are_cut_off_and_shown_only_at_the_end(self) -> None:
+        written = Path(self.mktemp()).absolute()
+        os.mkfifo(written)
         command = self.send(
-            "head -c 50000 /dev/zero | tr '\\0' x; head -c 50000 /dev/zero | tr '\\0' y >&2; sleep 600"
+            "head -c 50000 /dev/zero | tr '\\0' x; head -c 50000 /dev/zero | tr '\\0' y >&2",
+            f"echo > {written}; sleep 600",
         )
+        written.read_text()
         self.assertEqual(self.seen(command)["StandardOutputContent"], "")
         self.manager.kill_all()
         seen = self.ended(command)

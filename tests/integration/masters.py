@@ -34,8 +34,6 @@ ROUNDS = 30  # of the reactor, in which what can happen now has happened
 class DrydockMasterTestCase(RunFakeMasterTestCase):
     """Tests of one master with one blueprint, ``linux``, and one pool of the same name."""
 
-    timeout = 120  # of real seconds, for a busy machine; Buildbot's own tests have 5
-
     def setUp(self) -> None:
         super().setUp()
         self.patch(buildbot_hooks, "login_port", lambda worker: PORT)

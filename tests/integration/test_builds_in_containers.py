@@ -24,7 +24,6 @@ _PAUSE = 0.05
 
 class _BuildsInContainers(RunMasterBase):
     __test__ = False
-    timeout = 300
     kind: ClassVar[str]
 
     def setUp(self) -> Any:

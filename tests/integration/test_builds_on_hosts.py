@@ -23,8 +23,6 @@ DIRECTORY = "drydock-builds"
 
 
 class BuildsOnHosts(RunMasterBase):
-    timeout = 300
-
     def setUp(self) -> Any:
         self.machine = ssh_hosts.machines()[0]
         self.wheels = self.machine.path(f"{self.machine.home}/wheels")

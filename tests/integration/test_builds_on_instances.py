@@ -22,7 +22,6 @@ NOTICE_SECONDS = 2.0  # EC2 gives two minutes
 
 
 class OnInstances(SynchronousTestCase):
-    timeout = 600
     pool: dict[str, Any] = {}
 
     def setUp(self) -> None:

@@ -21,8 +21,6 @@ from tests.ec2 import real_time_server
 
 
 class BuildsOverSSM(RunMasterBase):
-    timeout = 120
-
     def setUp(self) -> Any:
         self.server = real_time_server().start()
         self.addCleanup(self.server.stop)

@@ -32,8 +32,6 @@ TOKEN = "drydock-1@build1"
 class OnMachines(TestCase):
     """A pool of one host, or several, on real machines."""
 
-    timeout = 300
-
     def setUp(self) -> None:
         self.machines = ssh_hosts.machines()
         self.machine = self.machines[0]

@@ -21,7 +21,6 @@ LONG = 300.0  # seconds that nothing here takes
 class OnHosts(SynchronousTestCase):
     """One master for all tests of a class; each leaves the machines as it found them."""
 
-    timeout = 600
     settings: ClassVar[dict[str, Any]] = {}
 
     @classmethod

@@ -108,8 +108,6 @@ class Index(Resource):
 
 
 class OnHost(TestCase):
-    timeout = 300
-
     def setUp(self) -> None:
         around = Path(self.mktemp()).resolve()
         self.home = around / "home"

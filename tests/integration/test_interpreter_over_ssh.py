@@ -46,8 +46,6 @@ reactor.run()
 
 
 class InterpreterOverSSHTests(TestCase):
-    timeout = 300
-
     async def setUp(self) -> None:  # type: ignore[override]
         self.machine = machines()[0]
         self.loop = SSHLoop(reactor)

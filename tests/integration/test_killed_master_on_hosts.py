@@ -14,8 +14,6 @@ from kill_on_hosts import Kills  # isort: skip
 
 
 class TestKilledMaster(SynchronousTestCase):
-    timeout = 600
-
     @classmethod
     def setUpClass(cls) -> None:
         machine = ssh_hosts.machines()[0]

@@ -14,7 +14,6 @@ from tests.containers import engine
 
 class _Killed(SynchronousTestCase):
     __test__ = False
-    timeout = 600
     kind: ClassVar[str]
     lab: ClassVar[ContainerLab]
 

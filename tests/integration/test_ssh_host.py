@@ -52,8 +52,6 @@ reactor.run()
 class _OnAMachine(TestCase):
     """Tests with one machine, a loop, and a host's directory on it."""
 
-    timeout = 300
-
     def connect_to(self, access: Access, lost: object = None) -> Connection:
         return Connection(self.loop, access, lost)  # type: ignore[arg-type]
 

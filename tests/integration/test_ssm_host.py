@@ -43,7 +43,6 @@ PASSPHRASE = "0123456789abcdef" * 4
 class OnAnInstance(TestCase):
     """A server that all tests share, and an instance for each that has booted."""
 
-    timeout = 60
     server: EC2Server
     profile: str
 

@@ -50,8 +50,6 @@ def directory_of(case: RunMasterBase) -> str:
 
 
 class WorkerProcessTests(RunMasterBase):
-    timeout = 120
-
     async def start(self, directory: str, **pool: Any) -> None:
         await self.setup_master(configuration(directory, **pool), startWorker=False)
         self.service = self.master.service_manager.namedServices["drydock"]

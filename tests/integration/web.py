@@ -183,8 +183,6 @@ async def wait_for(condition: Callable[[], Any | Awaitable[Any]]) -> Any:
 class WebTestCase(RunMasterBase):
     """A master with two blueprints of synthetic hosts, ``linux`` and ``gpu``."""
 
-    timeout = 120
-
     def setUp(self) -> None:
         self.blueprints = [
             SyntheticPool("linux", limit=2, labels={"os": "debian"}, boot_seconds=0),

@@ -18,8 +18,6 @@ MANY = 50
 
 
 class SSHLoopTests(TestCase):
-    timeout = 60
-
     def setUp(self) -> None:
         self.ssh = SSHLoop(reactor)
         self.ssh.start()
