@@ -40,7 +40,7 @@ def reference() -> str:
         *settings(),
         "",
     ]
-    for name, command in drydock.commands.items():
+    for name, command in each_command(drydock):
         sections += section(name, command)
     sections += [
         "## Exit codes\n",
@@ -50,6 +50,15 @@ def reference() -> str:
         "",
     ]
     return "\n".join(sections)
+
+
+def each_command(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield all commands with the words that call them, those within groups after their group."""
+    for word, command in group.commands.items():
+        name = before + word
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from each_command(command, f"{name} ")
 
 
 def section(name: str, command: click.Command) -> Iterator[str]:

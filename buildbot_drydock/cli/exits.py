@@ -34,8 +34,8 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.UNREACHABLE: "The master can't be reached, or was not heard of again in time.",
     Exit.NOT_LOGGED_IN: "Nobody is logged in and somebody has to be, or the password is wrong.",
     Exit.NOT_ALLOWED: "The rules of the master don't let this person do it.",
-    Exit.NOT_FOUND: "There is no such lease, resource, blueprint, host, build or builder; or "
-    "Drydock does not run on the master.",
+    Exit.NOT_FOUND: "There is no such lease, resource, blueprint, authorization, host, build or "
+    "builder; or Drydock does not run on the master.",
     Exit.REFUSED: "The master refuses what was asked, and says why.",
     Exit.LEASE_ENDED: "A lease broke, expired or was released by others before its time.",
     Exit.TIMED_OUT: "What was waited for did not come in the time given.",

@@ -26,10 +26,10 @@ _KEPT: Final = "\n\t"
 
 # How states are shown, wherever they are.
 STYLES: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("ready", "active", "enabled"), "green"),
-    **dict.fromkeys(("pending", "acquired", "probing", "backing-off"), "yellow"),
+    **dict.fromkeys(("ready", "active", "enabled", "approved"), "green"),
+    **dict.fromkeys(("pending", "acquired", "probing", "backing-off", "requested"), "yellow"),
     **dict.fromkeys(("paused", "draining", "disabled"), "magenta"),
-    **dict.fromkeys(("broken", "misconfigured", "unreachable"), "bold red"),
+    **dict.fromkeys(("broken", "misconfigured", "unreachable", "declined"), "bold red"),
     **dict.fromkeys(("released", "destroyed", "retired"), "dim"),
 }
 

@@ -16,7 +16,9 @@ from typing import Any, Final
 import click
 
 from buildbot_drydock.cli.commands import (
+    authorize,
     doctor,
+    edit,
     explaining,
     giving_back,
     lease,
@@ -35,6 +37,7 @@ GROUPS: Final[Sequence[ModuleType]] = (
     *(status, explaining, doctor),
     *(lease, giving_back),
     *(listings, log, maintenance),
+    *(edit, authorize),
 )
 
 

@@ -18,9 +18,11 @@ OF_REASONS: Final[Mapping[str, str]] = {
     "out-of-service": "ask who did it, or: drydock resume {blueprint}",
     "no-host-in-service": "see drydock hosts; drydock resume --host NAME takes one back",
     "parking": "wait: it is woken as soon as it is parked",
-    "not-authorized": "ask for another blueprint, or have `allow` of {blueprint} name the builder, project or person",
-    "awaiting-approval": "ask for approval; see drydock_authorizations/{authorization} of the data API",
-    "declined": "ask {by}, who can still approve {subject}, or use another blueprint",
+    "not-authorized": "ask for another blueprint, or have `allow` of {blueprint} name the builder, "
+    "project or person",
+    "awaiting-approval": "have it approved: drydock authorize approve -b {blueprint} {subject}",
+    "declined": "use another blueprint, or ask {by}, who can still change it: "
+    "drydock authorize approve -b {blueprint} {subject}",
     "does-not-fit": "another blueprint has to serve it; if none can, change its `labels` or what "
     "is required",
 }

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from buildbot_drydock.cli.client import Row
+from buildbot_drydock.cli.field_values import shown
 from buildbot_drydock.cli.output import pairs, sentence, state, table, text
 from buildbot_drydock.cli.times import moment, span
 
@@ -122,6 +123,48 @@ def hosts(rows: Iterable[Row]) -> Table:
             for row in rows
         ),
     )
+
+
+def authorizations(rows: Iterable[Row], now: float) -> Table:
+    return table(
+        ("ID", "BLUEPRINT", "SUBJECT", "STATUS", "REQUESTED", "LEASE", "BY", "REASON"),
+        (
+            (
+                row["authorizationid"],
+                row["blueprint"],
+                row["subject"],
+                state(row["status"] if row["in_force"] else f"{row['status']}, not needed"),
+                "" if row["requested_at"] is None else f"{span(now - row['requested_at'])} ago",
+                row["leaseid"],
+                row["author"] or row["approvers"],
+                row["reason"],
+            )
+            for row in rows
+        ),
+    )
+
+
+def fields(row: Row, names: Iterable[str]) -> Table:
+    """Return fields of a blueprint: what is configured, what is in force, and who edited it."""
+    return table(
+        ("FIELD", "CONFIGURED", "IN FORCE", "EDITED BY", "REASON"),
+        (
+            (
+                name,
+                shown(row["configuration"].get(name)),
+                shown(row["effective"].get(name)),
+                row["overrides"].get(name, {}).get("author"),
+                _ignored(row["overrides"].get(name, {})),
+            )
+            for name in names
+        ),
+    )
+
+
+def _ignored(override: Mapping[str, Any]) -> str:
+    if override.get("ignored"):
+        return f"{shown(override['value'])} is ignored: {override['ignored']}"
+    return str(override.get("reason", ""))
 
 
 def about(event: Row) -> str:

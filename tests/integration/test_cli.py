@@ -148,6 +148,10 @@ class RefusedTests(MasterTestCase):
             (("log", "--lease", "4711"), "there is no lease 4711"),
             (("blueprints", "nothing"), "there is no blueprint 'nothing'"),
             (("hosts", "-b", "nothing"), "there is no blueprint 'nothing'"),
+            (("edit", "nothing", "limit=3"), "there is no blueprint 'nothing'"),
+            (("authorize", "list", "-b", "nothing"), "there is no blueprint 'nothing'"),
+            (("authorize", "approve", "4711"), "there is no authorization 4711"),
+            (("authorize", "decline", "4711"), "there is no authorization 4711"),
         ):
             ended = self.call(*arguments)
             self.assertEqual(ended.code, 6, (arguments, ended))
@@ -156,7 +160,7 @@ class RefusedTests(MasterTestCase):
     def test_a_request_that_the_master_refuses(self) -> None:
         ended = self.call("lease", "-b", "nothing")
         self.assertEqual(ended.code, 7)
-        self.assertIn("there is no 'nothing'; there are: linux, slow, lab", ended.errors)
+        self.assertIn("there is no 'nothing'; there are: linux, slow, gpu, lab", ended.errors)
 
     def test_errors_are_json_for_programs(self) -> None:
         ended = self.call("why", "4711", "--json")

@@ -18,9 +18,14 @@ BASE = "http://localhost:8010/"
 
 
 def commands(text: str = TEXT) -> list[list[str]]:
-    """Return the arguments of each curl in the document."""
+    """Return the arguments of each curl in the document, whose other blocks are of ``drydock``."""
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    found = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    found = [
+        shlex.split(line)
+        for block in blocks
+        if not block.startswith("drydock ")
+        for line in block.splitlines()
+    ]
     assert all(each[0] == "curl" for each in found)
     return [each[1:] for each in found]
 

@@ -18,18 +18,19 @@ from buildbot_drydock.cli.settings import read_file
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs" / "cli.md").read_text("utf-8")
+ACCESS = (ROOT / "docs" / "authorizations.md").read_text("utf-8")
 
 # What differs from place to place.
 STAND_INS = {"/var/lib/buildbot/master": ".", "$number": "1"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", GUIDE, re.DOTALL)
+def blocks(language: str, document: str = GUIDE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document, re.DOTALL)
 
 
-def commands() -> list[list[str]]:
+def commands(document: str = GUIDE) -> list[list[str]]:
     """Return the arguments of each call of ``drydock`` that stands in a line of its own."""
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in blocks("sh", document) for line in block.splitlines()]
     return [shlex.split(line)[1:] for line in lines if line.startswith("drydock ")]
 
 
@@ -43,16 +44,17 @@ class GuideTests(SynchronousTestCase):
 
     def test_each_command_is_one(self) -> None:
         self.assertGreater(len(commands()), 25)
-        for arguments in commands():
+        for arguments in (*commands(), *commands(ACCESS)):
             typed = [STAND_INS.get(each, each) for each in arguments]
             try:
                 context = drydock.make_context("drydock", list(typed), obj=Invocation())
-                name, command, rest = drydock.resolve_command(
-                    context, [*context._protected_args, *context.args]
-                )
-                assert name is not None
-                assert command is not None
-                command.make_context(name, rest, parent=context)
+                while isinstance(context.command, click.Group):
+                    name, command, rest = context.command.resolve_command(
+                        context, [*context._protected_args, *context.args]
+                    )
+                    assert name is not None
+                    assert command is not None
+                    context = command.make_context(name, rest, parent=context)
             except click.ClickException as problem:
                 self.fail(f"{shlex.join(arguments)}: {problem.format_message()}")
 
