@@ -44,6 +44,27 @@ class DrydockFields(Fields):
         description="How often a master renews the leases of its workers.",
         json_schema_extra=unit("seconds"),
     )
+    keep_history: float | None = pydantic.Field(
+        default=90 * 86_400.0,
+        ge=3_600.0,
+        description="How long events, and resources and leases that have ended, are kept. None "
+        "sets no limit. What was charged is always kept.",
+        json_schema_extra=unit("seconds"),
+    )
+    most_events: int | None = pydantic.Field(
+        default=1_000_000,
+        ge=1_000,
+        description="How many events are kept at most, but for those of what lives and of the "
+        "last hour. None sets no limit.",
+        json_schema_extra=unit("events"),
+    )
+    most_ended: int | None = pydantic.Field(
+        default=100_000,
+        ge=1_000,
+        description="How many resources, and how many leases, are kept at most, but for those "
+        "that live or ended within the last hour. None sets no limit.",
+        json_schema_extra=unit("rows"),
+    )
 
     def conflicts(self) -> Iterator[Conflict]:
         yield from super().conflicts()

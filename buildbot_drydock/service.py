@@ -47,10 +47,12 @@ from buildbot_drydock.people import People
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
 from buildbot_drydock.queries import Condition
+from buildbot_drydock.retention import Retention
 from buildbot_drydock.store.counting import CountedPool
 from buildbot_drydock.store.journal import Journal
 from buildbot_drydock.store.listings import Listings
 from buildbot_drydock.store.migrations import upgrade
+from buildbot_drydock.store.retention import Limits
 from buildbot_drydock.store.spending import read_spending
 from buildbot_drydock.store.sql import SqlStore
 from buildbot_drydock.store.transactions import keep_open
@@ -73,8 +75,8 @@ class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
     Public are ``leases``, ``people``, ``maintenance``, ``approvals``, ``strays``, ``store``,
-    ``listings``, ``controller``, ``crew``, ``attempts``, ``metrics``, ``blueprints``, ``edited`` and
-    what is documented below.
+    ``listings``, ``controller``, ``crew``, ``attempts``, ``metrics``, ``retention``, ``blueprints``,
+    ``edited`` and what is documented below.
     """
 
     name = "drydock"
@@ -107,8 +109,13 @@ class DrydockService(BuildbotService):
         definitions: Sequence[Definition] = (),
         lease_seconds: float = 300.0,
         renew_interval: float = 60.0,
+        keep_history: float | None = None,
+        most_events: int | None = None,
+        most_ended: int | None = None,
     ) -> Deferred[None]:
         self.leases.lease_seconds, self.renew_interval = lease_seconds, renew_interval
+        limits = Limits(seconds=keep_history, events=most_events, ended=most_ended)
+        self.retention.limits = limits
         self._catalogue.configure(definitions)
         if self.running:
             self._renewing.stop()
@@ -156,6 +163,7 @@ class DrydockService(BuildbotService):
             self._master, ("drydock", None, "wake"), self._heard_of_change
         )
         self._start_renewing()
+        self.retention.start()
         self._holds.start()
         self._loop.start()
         self.is_ready = True
@@ -163,6 +171,7 @@ class DrydockService(BuildbotService):
             lambda: Deferred.fromCoroutine(self._announcements.stop()),
             consumer.stopConsuming,
             lambda: self._renewing.stop(),
+            self.retention.stop,
             self._holds.stop,
             lambda: Deferred.fromCoroutine(self._catalogue.close()),
             self._calls.abandon,
@@ -200,6 +209,7 @@ class DrydockService(BuildbotService):
             ours=own_times.__contains__ if shared else lambda time: True,
             counted=lambda event: self.metrics.count(event) if event["at"] in own_times else None,
         )
+        self.retention = Retention(pool, clock, master=self._master.masterid)
         self._holds = Holds(clock, self.metrics.holds.observe)
         self._calls = ProviderCalls(
             self.store,

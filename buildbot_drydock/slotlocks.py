@@ -21,3 +21,8 @@ def host(name: str) -> str:
 def named(key: str, number: int) -> str:
     """One slot of a user's own cluster-wide lock."""
     return f"named({key}).slot({number})"
+
+
+def chore(name: str) -> str:
+    """What one master at a time does for all of them; its owner is the master, and until when."""
+    return f"chore({name})"

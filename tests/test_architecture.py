@@ -38,6 +38,7 @@ LAYERS = {
     "buildbot": (
         *("config", "workerpool", "catalogue", "service", "crew", "buildbot_hooks", "steps"),
         *("operations", "www", "inspection", "latent.worker", "latent.terms", "latent.tenancy"),
+        "retention",
         *("latent.starting", "latent.uses", "latent.badges"),
         "metrics",
     ),

@@ -208,7 +208,9 @@ slot_locks = sa.Table(
     "drydock_slot_locks",
     metadata,
     sa.Column("lock_key", _name(MOST_INDEXED), primary_key=True),
-    sa.Column("owner", sa.String(64), nullable=False),  # "resource/7" or "lease/12"
+    sa.Column(
+        "owner", sa.String(64), nullable=False
+    ),  # "resource/7", "lease/12", or "master/3/1800000000"
     **_OPTIONS,
 )
 
