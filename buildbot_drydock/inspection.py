@@ -13,7 +13,7 @@ from buildbot.config.master import FileLoader
 from buildbot.db import enginestrategy
 from buildbot.scripts.base import getConfigFileFromTac
 
-from buildbot_drydock.store.inspection import Inspected, inspect
+from buildbot_drydock.store.inspection import Inspected, inspect, look_for_file
 
 
 def database_of(basedir: str) -> Inspected:
@@ -28,6 +28,9 @@ def database_of(basedir: str) -> Inspected:
             is_fine=True,
             message="its address is a secret that only the master knows: not looked at",
         )
+    missing = look_for_file(url, basedir)
+    if missing is not None:
+        return missing
     engine = enginestrategy.create_engine(url, basedir=basedir)
     try:
         return inspect(engine)

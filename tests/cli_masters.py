@@ -110,6 +110,7 @@ class Running:
 class MasterTestCase(SynchronousTestCase):
     """Ana is an admin, Bob may lease from ``linux``, nobody has Eve's password."""
 
+    config: ClassVar[Path] = ROOT / "tests" / "cli_master.cfg"
     master: ClassVar[Master]
     directory: ClassVar[Path]
 
@@ -125,9 +126,7 @@ class MasterTestCase(SynchronousTestCase):
         for name, password in PASSWORDS.items():
             (cls.directory / name).write_text(password + "\n")
             (cls.directory / name).chmod(0o600)
-        cls.master = Master(
-            cls.directory, ROOT / "tests" / "cli_master.cfg", f"http://127.0.0.1:{port}/"
-        )
+        cls.master = Master(cls.directory, cls.config, f"http://127.0.0.1:{port}/")
         cls.master.create()
         cls.start_master()
 

@@ -88,6 +88,18 @@ def of_hosts(client: Client) -> Iterator[Finding]:
     )
 
 
+def of_resources(client: Client) -> Iterator[Finding]:
+    """See whether workers could be started on the hosts, and so reached the master from there."""
+    rows = client.rows("drydock_resources", status="active", order="-resourceid", limit=1_000)
+    used = any(row["uses"] for row in rows)
+    yield from _or_fine(
+        problems.of_resources(rows),
+        "resources",
+        "no lease failed on one of the hosts that are up",
+        there=used,
+    )
+
+
 def of_waiting(client: Client) -> Iterator[Finding]:
     rows = client.rows("drydock_leases", status="pending", order="leaseid", limit=1_000)
     found = problems.of_waiting(rows, client.master_now())
@@ -116,6 +128,7 @@ def over_rest(client: Client, settings: Settings) -> Iterator[Finding]:
     for subject, check in (
         ("blueprints", of_blueprints),
         ("hosts", of_hosts),
+        ("resources", of_resources),
         ("leases", of_waiting),
     ):
         yield from _guarded(subject, lambda check=check: check(client))  # type: ignore[misc]

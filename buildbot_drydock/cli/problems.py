@@ -64,6 +64,12 @@ def _of_blueprint(row: Row, now: float) -> Iterable[Finding]:
             message=f"it is {state}{by}{until}{why}",
             remedy=remedy,
         )
+    if state != "misconfigured" and row.get("listing_error"):
+        yield _problem(
+            subject,
+            f"its hosts can't be listed: {row['listing_error']}",
+            "do what the error says; it is asked again by itself",
+        )
     limit = row["max_hourly_cost"]
     if limit is not None and row["hourly_cost"] > limit:
         yield _problem(
@@ -86,11 +92,29 @@ def of_hosts(rows: Iterable[Row]) -> list[Finding]:
                 message=f"it is out of service: {row['why']}",
                 remedy=f"drydock resume --host {row['name']}"
                 if wanted
-                else "see that it is up and reachable from the master; it is probed, and used "
-                "again by itself",
+                else _of_failing(row["why"]),
             )
         )
     return found
+
+
+def _of_failing(why: str) -> str:
+    """Return what to do about a host that nobody disabled."""
+    told = "do what the error says" if "(remedy: " in why else "see that the master reaches it"
+    return f"{told}; it is probed, and used again by itself"
+
+
+def of_resources(rows: Iterable[Row]) -> list[Finding]:
+    """Say which hosts the last lease could not use, and why."""
+    return [
+        _problem(
+            f"resource {row['resourceid']} of {row['blueprint']}",
+            f"no worker could be started on it, {row['faults']} times in a row: {row['fault']}",
+            remedies.of_end(row["fault"]) or "read the error; it is tried again by itself",
+        )
+        for row in rows
+        if row["faults"]
+    ]
 
 
 def of_waiting(rows: Iterable[Row], now: float) -> list[Finding]:

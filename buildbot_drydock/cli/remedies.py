@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,7 +17,8 @@ OF_REASONS: Final[Mapping[str, str]] = {
     "reconfig",
     "held-back": "read the error; see drydock log --resource {resource}",
     "out-of-service": "ask who did it, or: drydock resume {blueprint}",
-    "no-host-in-service": "see drydock hosts; drydock resume --host NAME takes one back",
+    "no-host-in-service": "do what the errors say; a host that somebody disabled is taken back by "
+    "drydock resume --host NAME",
     "parking": "wait: it is woken as soon as it is parked",
     "not-authorized": "ask for another blueprint, or have `allow` of {blueprint} name the builder, "
     "project or person",
@@ -38,6 +40,17 @@ OF_STATES: Final[Mapping[str, str]] = {
 }
 
 
+# By what is in the reason of a lease that ended, or of a host that could not be used.
+OF_ENDS: Final[Mapping[str, str]] = {
+    r"never fits: ": OF_REASONS["does-not-fit"],
+    r"did not log in ": "see that hosts reach the port of the master for workers: its firewall, "
+    "and `masterFQDN` of the pool",
+    r"stopped renewing it": "drydock lease renews while it runs; with --keep, give it a longer "
+    "--lifetime, or drydock renew",
+    r", which .* declined": "use another blueprint, or have it approved: drydock authorize list",
+}
+
+
 class _Filled(dict[str, Any]):
     def __missing__(self, key: str) -> str:
         return key.upper()
@@ -50,3 +63,9 @@ def of_reason(reason: Mapping[str, Any]) -> str:
 
 def of_blueprint(row: Mapping[str, Any]) -> str:
     return OF_STATES.get(str(row.get("state")), "").format_map(_Filled(row))
+
+
+def of_end(reason: str) -> str:
+    """Return what to do about why a lease ended, or a host could not be used, if that is known."""
+    found = (remedy for words, remedy in OF_ENDS.items() if re.search(words, reason))
+    return next(found, "").format_map(_Filled())

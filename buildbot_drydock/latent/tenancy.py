@@ -38,6 +38,7 @@ class Tenancy:
         self._service = service
         self._terms = terms
         self._reactor = reactor
+        self._told = ""  # where its process finds the master, once it was started
         self._is_here = service.kind_of(resource) == "local"
         self._process = WorkerProcess(
             host=service.connect(resource),
@@ -66,6 +67,7 @@ class Tenancy:
             address=await self._address(),
             port=int(self.resource.data.get(MASTER_PORT) or port),
         )
+        self._told = f"{login.address}:{login.port}"
         await within(
             self._reactor,
             self._terms.login_timeout,
@@ -93,6 +95,12 @@ class Tenancy:
             )
         except DrydockError:
             return True
+
+    async def about_silence(self) -> str:
+        """Return what to look at if its process does not connect, and the end of its log."""
+        where = f" at {self._told}" if self._told else ""
+        look = f"see that its host reaches the master{where}, or give its pool another masterFQDN"
+        return f"{look}; {await self.last_words()}"
 
     async def last_words(self) -> str:
         """Return the end of the process's log, or why it cannot be read."""

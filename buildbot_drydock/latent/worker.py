@@ -437,7 +437,7 @@ class DrydockWorker(AbstractLatentWorker):
         tenancy, returning = self._tenancy, self._returning
         if tenancy is None:
             return
-        words = await tenancy.last_words()
+        words = await tenancy.about_silence()
         if tenancy is not self._tenancy or not hooks.awaits_connection(self):
             return
         seconds = self.terms.reconnect_timeout if returning else self.terms.login_timeout

@@ -21,16 +21,24 @@ class Inspected:
     remedy: str = ""
 
 
+def look_for_file(url: str, basedir: str) -> Inspected | None:
+    """Return what is wrong if the file of a database is not there, which to connect would make."""
+    parsed = sa.engine.make_url(url)
+    file = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not file or file == ":memory:":
+        return None
+    if Path(basedir, file).exists():
+        return None
+    return Inspected(
+        is_fine=False,
+        message=f"there is no database {Path(basedir, file)}",
+        remedy=f"buildbot upgrade-master {basedir} makes it; if there was one, restore its backup",
+    )
+
+
 def inspect(engine: Engine) -> Inspected:
     """Look at the tables, and change nothing."""
     name = engine.url.render_as_string(hide_password=True)
-    file = engine.url.database
-    if engine.dialect.name == "sqlite" and file and not Path(file).exists():
-        return Inspected(
-            is_fine=False,
-            message=f"there is no database {file}",
-            remedy="buildbot upgrade-master BASEDIR makes it",
-        )
     try:
         with engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})

@@ -85,6 +85,7 @@ BLUEPRINT_KINDS: Final = {
     "retry_at": Kind.NUMBER,
     "misconfigured": Kind.BOOLEAN,
     "last_error": Kind.TEXT,
+    "listing_error": Kind.TEXT,
     "version": Kind.INTEGER,
     "limit": Kind.INTEGER,
     "min_ready": Kind.INTEGER,

@@ -47,11 +47,13 @@ async def blueprints(service: DrydockService) -> Shown:
         name: (definition, service.edited(definition, _overrides(usage, name)))
         for name, definition in service.definitions().items()
     }
+    inventories = service.controller.world.inventories
     return blueprint_rows(
         service.blueprints(now, usage.states),
         definitions,
         usage,
         service.controller.plan.reasons,
+        {name: inventory.error for name, inventory in inventories.items()},
         now,
     )
 

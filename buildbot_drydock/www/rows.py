@@ -101,6 +101,7 @@ def blueprint_rows(
     definitions: Mapping[str, tuple[Definition, Edited]],
     usage: Usage,
     reasons: Mapping[int, Sequence[Reason]],
+    listing_errors: Mapping[str, str],
     now: float,
 ) -> list[dict[str, Any]]:
     """Return the blueprints that are configured, or still have resources, in that order."""
@@ -115,6 +116,7 @@ def blueprint_rows(
             usage.states.get(name, BlueprintState(name=name)),
             usage.blueprints.get(name, BlueprintUsage()),
             waiting[name],
+            listing_errors.get(name, ""),
             now,
         )
         for name in names
@@ -137,6 +139,7 @@ def _blueprint_row(
     state: BlueprintState,
     usage: BlueprintUsage,
     waiting: int,
+    listing_error: str,
     now: float,
 ) -> dict[str, Any]:
     mode = state.mode_at(now)
@@ -155,6 +158,7 @@ def _blueprint_row(
         "retry_at": state.retry_at,
         "misconfigured": state.misconfigured,
         "last_error": state.last_error,
+        "listing_error": listing_error,
         "version": state.version,
         "limit": None if blueprint is None else blueprint.limit,
         "min_ready": None if blueprint is None else blueprint.min_ready,

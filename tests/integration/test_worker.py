@@ -15,7 +15,7 @@ from buildbot_drydock.events import LeaseReleased, ModeChanged
 from buildbot_drydock.latent.synthetic import Failure
 from buildbot_drydock.lifecycle import LeaseEvent
 from buildbot_drydock.model import BlueprintState, Lease, LeaseStatus, Mode
-from tests.integration.masters import DrydockMasterTestCase
+from tests.integration.masters import PORT, DrydockMasterTestCase
 
 
 class Case(DrydockMasterTestCase):
@@ -224,7 +224,11 @@ class StartTests(Case):
         machine.files["worker-0/twistd.log"] = b"starting\nconnection refused\n"
         await self.advance(125)
         self.assertEqual((await self.results())[0], RETRY)
-        self.assertIn("did not log in within 120 s", await self.texts())
+        self.assertRegex(
+            await self.texts(),
+            "did not log in within 120 s; see that its host reaches the master at "
+            rf"\S+:{PORT}, or give its pool another masterFQDN; its log",
+        )
         self.assertIn("connection refused", await self.texts())
         self.flushLoggedErrors()
         await self.stop()

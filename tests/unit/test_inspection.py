@@ -7,7 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from buildbot_drydock.store.inspection import Inspected, inspect
+from buildbot_drydock.store.inspection import Inspected, inspect, look_for_file
 from buildbot_drydock.store.migrations import VERSION_TABLE, known_revisions
 
 
@@ -44,10 +44,18 @@ class InspectionTests(SynchronousTestCase):
         self.assertIn("install that version", found.remedy)
 
     def test_one_that_is_not_there_is_not_made(self) -> None:
-        path = Path(self.mktemp())
-        engine = sa.create_engine(f"sqlite:///{path}")
-        self.assertFalse(inspect(engine).is_fine)
-        self.assertFalse(path.exists())
+        basedir = Path(self.mktemp()).resolve()
+        basedir.mkdir()
+        for url in ("sqlite:///state.sqlite", f"sqlite:///{basedir}/state.sqlite"):
+            found = look_for_file(url, str(basedir))
+            assert found is not None
+            self.assertIn(f"{basedir}/state.sqlite", found.message)
+        (basedir / "state.sqlite").touch()
+        self.assertIsNone(look_for_file("sqlite:///state.sqlite", str(basedir)))
+
+    def test_what_is_no_file_is_not_looked_for(self) -> None:
+        for url in ("sqlite://", "sqlite:///:memory:", "postgresql://bot:x@host/bot"):
+            self.assertIsNone(look_for_file(url, "/nowhere"))
 
     def test_one_that_is_none_is_a_problem(self) -> None:
         path = Path(self.mktemp())

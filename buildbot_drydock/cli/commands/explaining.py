@@ -13,7 +13,7 @@ from rich.text import Text
 from buildbot_drydock.cli import problems, remedies, views
 from buildbot_drydock.cli.client import Client, Row
 from buildbot_drydock.cli.commands.status import finding
-from buildbot_drydock.cli.exits import NotFound
+from buildbot_drydock.cli.exits import NotFound, Refused
 from buildbot_drydock.cli.invocation import Invocation, verb
 from buildbot_drydock.cli.output import indented, pairs, text
 from buildbot_drydock.cli.times import moment, span
@@ -22,6 +22,7 @@ _EVENTS_SHOWN: Final = 10
 _LEASES_SHOWN: Final = 5
 _BUILD_ID: Final = re.compile(r"build:(\d+)")
 _OF_BUILDER: Final = re.compile(r"(.+)/(\d+)")
+_GOOD: Final = ("pending", "acquired", "active")
 LIVING: Final = ("pending", "acquired", "active", "released", "broken")
 
 
@@ -82,8 +83,18 @@ def _of_builder(client: Client, builder: Row) -> dict[str, Any]:
     names = {row["name"] for row in workers}
     leases = [row for row in living if row["builder"] == builder["name"] or row["worker"] in names]
     leases.sort(key=lambda row: (row["status"] != "pending", row["leaseid"]))
+    if requests and not leases:
+        leases = _last_of(client, builder["name"])
     read = {"builder": builder, "requests": requests, "workers": workers, "leases": leases}
     return _with_blueprints(client, read)
+
+
+def _last_of(client: Client, builder: str) -> list[Row]:
+    """Return the last lease of a builder, which has ended; none if it was too long ago to tell."""
+    try:
+        return client.rows("drydock_leases", builder=builder, order="-leaseid", limit=1)
+    except Refused:
+        return []
 
 
 def _with_blueprints(client: Client, read: dict[str, Any]) -> dict[str, Any]:
@@ -148,8 +159,9 @@ def _about_builder(read: Mapping[str, Any], now: float) -> Iterable[RenderableTy
         yield text("Remedy: give the builder workernames=drydock.workernames(POOL)", "dim")
     elif requests and not pending:
         yield text(
-            "A worker takes a build only once there is room for it; until then the request stays in "
-            "Buildbot's queue. See what holds the blueprints up below, and drydock status."
+            "A worker takes a build only once there is room for it, and not at once after it failed "
+            "to start; until then the request stays in Buildbot's queue. See below, and drydock "
+            "status."
         )
 
 
@@ -173,6 +185,8 @@ def _about_build(build: Row, leases: list[Row]) -> Iterable[RenderableType]:
 
 def _about_lease(row: Row, now: float) -> Iterable[RenderableType]:
     yield views.lease_line({**row, "reasons": []})
+    if row["status"] not in _GOOD and (remedy := remedies.of_end(row["reason"])):
+        yield text(f"    Remedy: {remedy}", "dim")
     for reason in row["reasons"]:
         remedy = remedies.of_reason(reason)
         line = Text()

@@ -104,6 +104,7 @@ export interface Blueprint {
   retry_at: number | null;
   misconfigured: boolean;
   last_error: string;
+  listing_error: string;
   version: number;
   limit: number | null;
   min_ready: number | null;
