@@ -102,6 +102,12 @@ class Running:
             stream.close()
         return Ended(code, self.out, self.errors)
 
+    def end(self) -> None:
+        """Make sure that it is over."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.ended()
+
     def send(self, number: signal.Signals) -> Ended:
         self.process.send_signal(number)
         return self.ended()
@@ -174,8 +180,9 @@ class MasterTestCase(SynchronousTestCase):
             env=self.environment(**(more or {})),
             preexec_fn=_heed_signals,
         )
-        self.addCleanup(_end, process)
-        return Running(process)
+        running = Running(process)
+        self.addCleanup(running.end)
+        return running
 
     def succeeds(self, *arguments: str, **options: Any) -> Ended:
         ended = self.call(*arguments, **options)
@@ -205,9 +212,3 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
         return port
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    if process.poll() is None:
-        process.kill()
-        process.wait()

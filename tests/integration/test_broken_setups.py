@@ -42,8 +42,8 @@ OF_ALL = {
         "blueprint local: its hosts can't be listed",
         "give the master's user that directory",
     ),
-    "aws": ("blueprint aws: its hosts can't be listed: .*credentials", "the blueprint a profile"),
-    "docker": ("blueprint docker: its hosts can't be listed", "see whether the engine runs"),
+    "aws": ("blueprint aws: its? .*no credentials for AWS", "the blueprint a profile"),
+    "docker": ("blueprint docker: .*fetching server API", "see whether the engine runs"),
     "lab": ("host build1: it is out of service: failed while", "do what the error says"),
     "mute": (
         "no worker could be started on it, .*: buildbot-worker did not log in within 5 s",
