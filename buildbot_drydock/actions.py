@@ -116,6 +116,7 @@ class AcquireLease:
     slot: int
     activate: bool
     authorized_by: str = ""  # what lets it use the blueprint, where that is not for everybody
+    quotas: tuple[str, ...] = ()  # the slot locks of the quotas that count it
 
 
 @dataclass(frozen=True, slots=True)

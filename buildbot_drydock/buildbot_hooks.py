@@ -348,6 +348,12 @@ def request_numbers(build: Any) -> tuple[int, ...]:
     return () if build is None else tuple(request.id for request in build.requests)
 
 
+def priority_of(build: Any) -> int:
+    """Return the highest priority of the requests that a build serves: ``build.requests``."""
+    requests = () if build is None else build.requests
+    return max((int(request.priority or 0) for request in requests), default=0)
+
+
 async def tell_builds(worker: AbstractLatentWorker, name: str, value: str) -> None:
     """Give the builds that a worker has a property, and show it at once.
 

@@ -18,8 +18,9 @@ import pydantic
 from buildbot.configurators import ConfiguratorBase
 
 from buildbot_drydock.latent.definition import Definition
-from buildbot_drydock.latent.problems import Conflict, Declaration, Fields, Problem, examine, unit
+from buildbot_drydock.latent.problems import Conflict, Declaration, Problem, examine, unit
 from buildbot_drydock.policy import misfit
+from buildbot_drydock.sharing_fields import SharingFields, split
 from buildbot_drydock.workerpool import WorkerPool
 
 STAND_IN = "drydock-stand-in"  # the worker of a configuration that is rejected anyway
@@ -28,7 +29,7 @@ _ANY_TIME = 1e9  # labels don't change with the schedule
 DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 
 
-class DrydockFields(Fields):
+class DrydockFields(SharingFields):
     """The fields of ``Drydock`` itself, beside its blueprints and workers."""
 
     lease_seconds: float = pydantic.Field(
@@ -142,8 +143,9 @@ class Drydock(ConfiguratorBase):
         from buildbot_drydock.service import DrydockService
 
         assert self.settings is not None
+        sharing, settings = split(self.settings)
         return DrydockService(
-            name="drydock", definitions=self.definitions, **self.settings.model_dump()
+            name="drydock", definitions=self.definitions, sharing=sharing, **settings
         )
 
     def _other_drydocks(self, config_dict: dict[str, Any]) -> Iterator[Problem]:

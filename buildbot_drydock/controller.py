@@ -10,6 +10,7 @@ from buildbot_drydock.interfaces import ReactorTime, Store
 from buildbot_drydock.model import Blueprint, BlueprintState, Rows, World
 from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.sharing import Sharing
 
 # What is configured at a moment, with the run-time states of the rows, by name.
 Configured = Callable[[float, Mapping[str, BlueprintState]], Sequence[Blueprint]]
@@ -25,7 +26,7 @@ class Controller:
 
     *blueprints* answers what is configured at a moment, as edited by the states. *planner*
     may move the work to a thread: ``plan`` is a pure function. *observed* sees the rows of each
-    turn before they are planned for.
+    turn before they are planned for. *sharing* answers by which rules what there is is shared.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Controller:
         master: int | None = None,
         planner: Callable[[World], Awaitable[Plan]] = plan_here,
         observed: Callable[[Rows], None] = lambda rows: None,
+        sharing: Callable[[], Sharing] = Sharing,
     ) -> None:
         self._store = store
         self._calls = calls
@@ -48,6 +50,7 @@ class Controller:
         self._master = master
         self._planner = planner
         self._observed = observed
+        self._sharing = sharing
         self.world = World(now=clock.seconds())
         self.plan = Plan()
 
@@ -70,6 +73,7 @@ class Controller:
             calls=self._calls.snapshot(),
             master=self._master,
             authorizations=rows.authorizations,
+            sharing=self._sharing(),
         )
 
     async def _rows_and_blueprints(self) -> tuple[Rows, Sequence[Blueprint]]:

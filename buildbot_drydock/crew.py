@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from buildbot_drydock.authorization import Subjects
+from buildbot_drydock.costs import WORKER
 from buildbot_drydock.model import Labels, Resource, World
 from buildbot_drydock.offers import Demand, Offers
 from buildbot_drydock.planner import Plan
 from buildbot_drydock.policy import meets
-from buildbot_drydock.reasons import Booting, Full, OverBudget, Reason, Reclaiming
+from buildbot_drydock.reasons import (
+    Booting,
+    Full,
+    OverBudget,
+    QuotaReached,
+    Reason,
+    Reclaiming,
+)
 
 
 class Holder(Protocol):
@@ -89,11 +97,12 @@ class Crew:
         self._workers: dict[str, Holder] = {}
         self._promises: dict[str, Promise] = {}  # by worker
         self._refused: set[str] = set()  # workers that would have taken a build
-        # Whose builds were kept from a worker by who they are, and which blueprints refused them;
+        # Whose builds were kept from a worker by who they are, and which blueprints and quotas did;
         # ``None`` if that was not known yet.
         self._barred: dict[Subjects, tuple[Holder, frozenset[str] | None]] = {}
         self._offers: Offers | None = None  # None until the first turn
-        self._wanting: list[frozenset[str]] = []  # the full blueprints of each lease that waits
+        # Of each lease that waits, the blueprints that are full or the quotas that are reached.
+        self._wanting: list[frozenset[str]] = []
         self.closed = False  # offers nothing more
 
     def __len__(self) -> int:
@@ -139,20 +148,47 @@ class Crew:
             resource = other.idle_on
             if resource is None or resource.blueprint in refused:
                 continue
+            if not self._counts(other, subjects):
+                continue
             if meets(resource.labels, requires) and other.is_warm():
                 return False
         may = self._room(worker, demand, [subjects]) > 0
-        if refused and not may:
-            self._barred[subjects] = (worker, refused)
+        if not may and (hindrances := self._hindrances(subjects)):
+            self._barred[subjects] = (worker, hindrances)
         return may
 
     def may_use(self, worker: Holder, resource: Resource, subjects: Subjects) -> bool:
-        """Tell whether a build may run on what its worker has, as far as it is about who asks."""
-        refused = None if self._offers is None else self._refused_by(subjects)
-        if refused is not None and resource.blueprint not in refused:
+        """Tell whether a build may run on what its worker has, as far as it is about who asks.
+
+        A lease that counts in fewer quotas than the build would let more builds run than they
+        allow. If there is no other way, its worker makes way for one that counts.
+        """
+        if self._offers is None:
+            self._barred[subjects] = (worker, None)
+            return False
+        counts = self._counts(worker, subjects)
+        if counts and resource.blueprint not in self._refused_by(subjects):
             return True
-        self._barred[subjects] = (worker, refused)
+        hindrances = self._hindrances(subjects)
+        self._barred[subjects] = (worker, hindrances)
+        if not counts and not hindrances and not self._may_be_had(worker, subjects):
+            self._refused.add(worker.name)
+            worker.make_way()
         return False
+
+    def _may_be_had(self, worker: Holder, subjects: Subjects) -> bool:
+        """Tell whether another worker of its kind could take a lease for these subjects."""
+        willing = any(each.is_willing() for each in self._alike(worker) if each is not worker)
+        return willing and self._room(worker, worker.demand, [subjects]) > 0
+
+    def _counts(self, worker: Holder, subjects: Subjects) -> bool:
+        """Tell whether a worker's lease counts in all quotas that these subjects do."""
+        return self._offers is None or self._offers.quotas.counts(
+            f"{WORKER}{worker.name}", subjects
+        )
+
+    def _hindrances(self, subjects: Subjects) -> frozenset[str]:
+        return frozenset() if self._offers is None else self._offers.hindrances(subjects)
 
     def _refused_by(self, subjects: Subjects) -> frozenset[str]:
         return frozenset() if self._offers is None else self._offers.refused_by(subjects)
@@ -230,24 +266,28 @@ class Crew:
         for name, promise in list(self._promises.items()):
             if promise.lease in seen:
                 del self._promises[name]
-        self._wanting = [full for reasons in plan.reasons.values() if (full := _full(reasons))]
+        self._wanting = [found for some in plan.reasons.values() if (found := _wanted(some))]
         for worker in list(self._workers.values()):
             if not self._wanting:
                 break
             resource = worker.idle_on
-            if resource is not None and self.is_wanted(resource):
+            if resource is not None and self.is_wanted(worker, resource):
                 worker.make_way()
         self._wake()
         self._wake_barred()
 
-    def is_wanted(self, resource: Resource) -> bool:
-        """Tell whether a lease waits for a slot of this resource's blueprint, and note it served.
+    def is_wanted(self, worker: Holder, resource: Resource) -> bool:
+        """Tell whether a lease waits for what a worker has, and note it served.
 
-        So that one waiting lease makes one worker give way, not all of them.
+        That is a slot of this resource's blueprint, or a share of a quota. One lease that waits
+        makes one worker give way, not all of them.
         """
-        for full in self._wanting:
-            if resource.blueprint in full:
-                self._wanting.remove(full)
+        had = {resource.blueprint}
+        if self._offers is not None:
+            had |= {_of_quota(name) for name in self._offers.quotas.held_by(WORKER + worker.name)}
+        for wanted in self._wanting:
+            if not wanted.isdisjoint(had):
+                self._wanting.remove(wanted)
                 return True
         return False
 
@@ -267,8 +307,8 @@ class Crew:
 
     def _wake_barred(self) -> None:
         """Let builders look again whose builds may be given what they were kept from."""
-        for subjects, (worker, refused) in list(self._barred.items()):
-            if self._refused_by(subjects) != refused:
+        for subjects, (worker, hindrances) in list(self._barred.items()):
+            if self._hindrances(subjects) != hindrances:
                 del self._barred[subjects]
                 if worker.name in self._workers:
                     self._wake_builders(worker)
@@ -278,10 +318,17 @@ def _kind(worker: Holder) -> Kind:
     return worker.demand, worker.builders
 
 
-def _full(reasons: tuple[Reason, ...]) -> frozenset[str]:
-    """Return the blueprints whose slots a lease waits for, unless one is on its way to it."""
+def _wanted(reasons: tuple[Reason, ...]) -> frozenset[str]:
+    """Return what a lease waits for that others have, unless something is on its way to it."""
     if any(isinstance(reason, Booting | Reclaiming) for reason in reasons):
         return frozenset()
     return frozenset(
-        reason.blueprint for reason in reasons if isinstance(reason, Full | OverBudget)
+        _of_quota(reason.quota) if isinstance(reason, QuotaReached) else reason.blueprint
+        for reason in reasons
+        if isinstance(reason, Full | OverBudget | QuotaReached)
     )
+
+
+def _of_quota(name: str) -> str:
+    """Return what stands for a quota where blueprints stand by their names."""
+    return f"quota of {name}"

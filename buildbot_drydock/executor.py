@@ -279,6 +279,7 @@ class Executor:
                 ),
                 authorized_by=action.authorized_by,
                 within=self._approved.get(action.resource.blueprint),
+                quotas=action.quotas,
             )
             for action in actions
         ]

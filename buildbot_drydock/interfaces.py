@@ -172,6 +172,7 @@ class Claim:
     record: Event
     authorized_by: str = ""
     within: BlueprintState | None = None  # where use has to be approved
+    quotas: tuple[str, ...] = ()  # further slot locks, which nobody else may hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -277,8 +278,8 @@ class Store(Protocol):
         """Give many leases their slots, in few transactions; each claim succeeds or fails alone.
 
         A claim succeeds if its lease is as seen, its resource is active and as seen but for other
-        claims of the same call, it is running, and the slot is free. Then the lease is acquired (or active), the
-        slot locked, and the resource has one use more.
+        claims of the same call, it is running, and the slot and the locks of ``quotas`` are free. Then the lease
+        is acquired (or active), these are locked, and the resource has one use more.
 
         With ``within``, only if that blueprint's state is as seen, which each decision about an
         authorization gives a new version: so no lease begins on an approval that was withdrawn. A

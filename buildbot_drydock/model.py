@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
+from buildbot_drydock.sharing import Sharing
+
 Labels: TypeAlias = Mapping[str, str]
 
 
@@ -460,3 +462,4 @@ class World:
     calls: Mapping[CallKey, Call] = field(default_factory=dict)
     master: int | None = None  # which master plans; it alone refuses what it asked for itself
     authorizations: Authorizations = field(default_factory=dict)  # where approval is needed
+    sharing: Sharing = field(default_factory=Sharing)

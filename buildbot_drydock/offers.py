@@ -40,6 +40,7 @@ from buildbot_drydock.policy import (
     unusable_host,
     worn_out,
 )
+from buildbot_drydock.quota_room import QuotaRoom
 from buildbot_drydock.reasons import AwaitingApproval, Declined
 
 _NOTHING: Final[Labels] = {}
@@ -80,7 +81,9 @@ class Offers:
         self._leases = Counter(
             lease.resource for lease in world.leases if lease.resource is not None
         )
-        self.by_subject = any(is_restricted(blueprint) for blueprint in world.blueprints)
+        self.quotas = QuotaRoom(world)
+        restricted = any(is_restricted(blueprint) for blueprint in world.blueprints)
+        self.by_subject = restricted or self.quotas.matters
         self._judged: dict[Subjects, dict[str, Refusal]] = {}  # the refusals, by blueprint
         self._waiting = Counter(
             self._ask(
@@ -88,7 +91,7 @@ class Offers:
                 subjects_of(lease),
             )
             for lease in world.leases
-            if lease.status is LeaseStatus.PENDING
+            if lease.status is LeaseStatus.PENDING and lease.id not in self.quotas.kept_waiting
         )
         self._forecasts: dict[Ask, Forecast | None] = {}
         self._living: dict[str, list[Resource]] = {}
@@ -114,7 +117,7 @@ class Offers:
             return 0
         reclaimable = sum(blueprint in forecast.serving for blueprint in idle)
         left = forecast.capacity + reclaimable - forecast.taken(reclaimable)
-        return max(left, backlog - forecast.waiting)
+        return int(min(max(left, backlog - forecast.waiting), self.quotas.left(subjects)))
 
     def is_hopeless(self, demand: Demand, subjects: Subjects = ()) -> bool:
         """Tell whether no configured blueprint can ever satisfy this."""
@@ -125,6 +128,10 @@ class Offers:
     def refused_by(self, subjects: Subjects) -> frozenset[str]:
         """Return the blueprints that these subjects may not use."""
         return frozenset(self._refused(subjects)) if self.by_subject else frozenset()
+
+    def hindrances(self, subjects: Subjects) -> frozenset[str]:
+        """Return what keeps these subjects from capacity that others have, by names."""
+        return self.refused_by(subjects) | self.quotas.exhausted(subjects)
 
     def _ask(self, demand: Demand, subjects: Subjects) -> Ask:
         return (demand, subjects if self.by_subject else ())

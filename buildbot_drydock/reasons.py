@@ -255,6 +255,28 @@ class Declined(Reason):
         return f"{text}: {self.why}" if self.why else text
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaReached(Reason):
+    """As many leases as a quota allows are held, or are on their way to those who were first.
+
+    It holds for all blueprints, and names none.
+    """
+
+    kind = "quota"
+    blueprint: str = ""
+    quota: str
+    limit: int
+    held: int  # leases; more than the limit, if that was lowered
+    holders: tuple[str, ...]  # the same in words
+    awaited: int = 0  # leases that will be given before
+
+    def sentence(self, now: float) -> str:
+        text = f"the quota of {self.quota} is {self.limit} leases, of which {self.held} are held"
+        if self.awaited:
+            text += f" and {self.awaited} on their way"
+        return text + (f": by {', '.join(_shortened(self.holders))}" if self.holders else "")
+
+
 def _shortened(texts: Sequence[str]) -> list[str]:
     if len(texts) <= _MOST_SHOWN:
         return list(texts)

@@ -48,6 +48,7 @@ from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
 from buildbot_drydock.queries import Condition
 from buildbot_drydock.retention import Retention
+from buildbot_drydock.sharing import USUAL, Sharing
 from buildbot_drydock.store.counting import CountedPool
 from buildbot_drydock.store.journal import Journal
 from buildbot_drydock.store.listings import Listings
@@ -99,6 +100,7 @@ class DrydockService(BuildbotService):
         self._all_discharged: Deferred[None] | None = None
         self._spared = False  # what the whole master has in memory
         self.is_ready = False  # what is public is there
+        self.sharing = USUAL  # until the service is configured
         self._closers: list[Callable[[], object]] = []  # of what was opened, in that order
 
     # --- configuration -----------------------------------------------------------------------
@@ -112,7 +114,9 @@ class DrydockService(BuildbotService):
         keep_history: float | None = None,
         most_events: int | None = None,
         most_ended: int | None = None,
+        sharing: Sharing = USUAL,
     ) -> Deferred[None]:
+        self.sharing = sharing
         self.leases.lease_seconds, self.renew_interval = lease_seconds, renew_interval
         limits = Limits(seconds=keep_history, events=most_events, ended=most_ended)
         self.retention.limits = limits
@@ -242,6 +246,7 @@ class DrydockService(BuildbotService):
             master=self._master.masterid,
             planner=self._plan,
             observed=self.leases.observed,
+            sharing=lambda: self.sharing,
         )
         self._loop = Loop(self._turn, lambda: self.controller.plan.wake_at, clock)
 

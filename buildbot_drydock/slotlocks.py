@@ -26,3 +26,14 @@ def named(key: str, number: int) -> str:
 def chore(name: str) -> str:
     """What one master at a time does for all of them; its owner is the master, and until when."""
     return f"chore({name})"
+
+
+def quota(name: str, number: int) -> str:
+    """One of the leases that a quota allows."""
+    return f"quota({name}).lease({number})"
+
+
+def quota_of(key: str) -> tuple[str, int] | None:
+    """Return which quota a key is of, and which of its leases; ``None`` for any other key."""
+    name, found, number = key.removeprefix("quota(").rpartition(").lease(")
+    return (name, int(number[:-1])) if key.startswith("quota(") and found else None

@@ -27,6 +27,7 @@ from buildbot_drydock.latent.hosts_fields import HostFields, SSHFields
 from buildbot_drydock.latent.kinds import kinds
 from buildbot_drydock.latent.problems import Fields, expectation
 from buildbot_drydock.latent.schedule import Entry
+from buildbot_drydock.sharing_fields import QuotaFields
 from buildbot_drydock.workerpool import PoolFields
 
 REFERENCE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
@@ -77,6 +78,14 @@ def reference() -> str:
     """Return the whole document."""
     sections = [INTRODUCTION]
     sections.append(section("Drydock", "Beside `blueprints` and `workers`.", DrydockFields))
+    sections.append(
+        section(
+            "Quota",
+            "One of the `quotas` of `Drydock`, with one of `builder`, `project` and `owner`. In "
+            "patterns `*` stands for any letters, `?` for one, `[abc]` for one of these.",
+            QuotaFields,
+        )
+    )
     sections.append(section("WorkerPool", "A pool of workers with recycled names.", PoolFields))
     sections.append(section("All blueprints", "What every kind has.", CommonFields))
     for _, cls in sorted(kinds([]).classes.items()):

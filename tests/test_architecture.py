@@ -27,6 +27,7 @@ LAYERS = {
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
         *("event_base", "access_events", "parking_events", "authorization"),
         *("costs", "policy", "planner", "offers", "queries", "ledger"),
+        *("quota", "quota_room", "sharing"),
         *("metrics.census", "metrics.tally"),
     ),
     "interfaces": ("interfaces", "abilities"),
@@ -36,7 +37,16 @@ LAYERS = {
     "remote": ("remote",),
     "latent": ("latent",),
     "buildbot": (
-        *("config", "workerpool", "catalogue", "service", "crew", "buildbot_hooks", "steps"),
+        *(
+            "config",
+            "sharing_fields",
+            "workerpool",
+            "catalogue",
+            "service",
+            "crew",
+            "buildbot_hooks",
+            "steps",
+        ),
         *("operations", "www", "inspection", "latent.worker", "latent.terms", "latent.tenancy"),
         "retention",
         *("latent.starting", "latent.uses", "latent.badges"),
@@ -69,6 +79,7 @@ MAY_IMPORT = {
 PURE_LIBRARIES = {
     *("__future__", "typing", "typing_extensions", "dataclasses", "enum", "operator", "math"),
     *("collections", "collections.abc", "heapq", "bisect", "itertools", "functools", "fnmatch"),
+    "hashlib",
 }
 IMPURE_BUILTINS = {"open", "print", "input", "exec", "eval", "__import__"}
 

@@ -14,6 +14,7 @@ from buildbot_drydock.reasons import (
     NotAuthorized,
     OutOfService,
     OverBudget,
+    QuotaReached,
     Reason,
     Reclaiming,
 )
@@ -21,7 +22,7 @@ from buildbot_drydock.reasons import (
 # What a lease may wait for without anything having failed.
 _PATIENCE = (
     *(Full, OverBudget, Booting, Reclaiming, OutOfService),
-    *(NotAuthorized, AwaitingApproval),
+    *(NotAuthorized, AwaitingApproval, QuotaReached),
 )
 
 

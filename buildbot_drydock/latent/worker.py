@@ -288,9 +288,9 @@ class DrydockWorker(AbstractLatentWorker):
     def _should_leave(self) -> bool:
         if self.build_wait_timeout == 0 or hooks.wants_graceful_stop(self):
             return True
-        if self._notice is not None:
-            return True
-        return self._tenancy is not None and self.service.crew.is_wanted(self._tenancy.resource)
+        if self._notice is not None or self._tenancy is None:
+            return self._notice is not None
+        return self.service.crew.is_wanted(self, self._tenancy.resource)
 
     def make_way(self) -> None:
         """Stop and give the lease back; no build comes in between.
@@ -382,7 +382,7 @@ class DrydockWorker(AbstractLatentWorker):
             type=self.terms.type,
             requires=requires,
             blueprints=self.terms.blueprints,
-            priority=self.terms.priority,
+            priority=self.terms.priority + hooks.priority_of(build),
             attributes=hooks.describe_build(build),
             subjects=self._subjects_of(build),
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from buildbot_drydock.latent.problems import Fields, examine
+
 
 class Written:
     """Something in master.cfg that takes whatever it is given; its blueprint says what is wrong."""
@@ -28,3 +30,21 @@ class Written:
 def sequence(value: object) -> object:
     """Return a list as a tuple, and anything else as it is, for a schema to look at."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def made(value_class: type[Any], fields_class: type[Fields]) -> Any:
+    """Return what makes fields of a value in master.cfg, or says all that is wrong with it."""
+
+    def make(value: object) -> object:
+        if not isinstance(value, value_class):
+            return value
+        fields, problems = examine(
+            fields_class, value.arguments, subject=value_class.__name__, name=""
+        )
+        if problems:
+            raise ValueError(
+                "; ".join(f"field {p.field!r}: {p.message} ({p.remedy})" for p in problems)
+            )
+        return fields
+
+    return make

@@ -1,13 +1,15 @@
 """Find a slot for each waiting lease, oldest first within priority, and say why one still waits.
 
-In order: a free slot; a slot of a resource that is coming; a parked one; room to build; and only if what could
-serve is *full*, one that is being parked, or one idle resource less to make room. A provider's failure never leads to that.
+Where a quota is reached a lease waits, and nothing is built for it. Otherwise, in order: a free
+slot; a slot of a resource that is coming; a parked one; room to build; and only if what could serve
+is *full*, one that is being parked, or one idle resource less to make room. A provider's failure
+never leads to that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildbot_drydock.actions import (
     AcquireLease,
@@ -22,10 +24,19 @@ from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Power, Resource
 from buildbot_drydock.planner.labels import LabelKey, label_key
 from buildbot_drydock.planner.permission import Permission
+from buildbot_drydock.planner.quotas import Quotas
 from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
 from buildbot_drydock.policy import misfit, order_of_service
-from buildbot_drydock.reasons import Booting, Declined, DoesNotFit, Parking, Reason, Reclaiming
+from buildbot_drydock.reasons import (
+    Booting,
+    Declined,
+    DoesNotFit,
+    Parking,
+    QuotaReached,
+    Reason,
+    Reclaiming,
+)
 
 Signature = tuple[str, LabelKey, tuple[str, ...], Subjects]
 
@@ -54,6 +65,7 @@ class Placement:
             blueprint.name: Stock(survey, blueprint) for blueprint in survey.world.blueprints
         }
         self._permission = Permission(survey.world)
+        self._quotas = Quotas(survey.world)
         self._candidates: dict[Signature, Candidates] = {}
         self._waiting: list[tuple[Lease, Candidates, Reason | None]] = []
         self._general: dict[tuple[str, LabelKey], Reason | None] = {}
@@ -90,6 +102,9 @@ class Placement:
         if not candidates.may_serve:
             yield from self._refuse(lease, candidates)
             return
+        if (reached := self._quotas.reached(lease)) is not None:
+            self._waiting.append((lease, candidates, reached))
+            return
         action, reason = (
             self._free_slot(lease, candidates)
             or self._coming_slot(lease, candidates)
@@ -99,6 +114,9 @@ class Placement:
             or self._reclaim(lease, candidates)
             or (None, None)
         )
+        if action is not None or reason is not None:
+            quotas = self._quotas.take(lease)
+            action = replace(action, quotas=quotas) if isinstance(action, AcquireLease) else action
         if action is not None:
             yield action
         elif reason is None:  # nothing that it may use is on its way
@@ -273,6 +291,8 @@ class Placement:
     def _reasons(
         self, lease: Lease, candidates: Candidates, own: Reason | None
     ) -> tuple[Reason, ...]:
+        if isinstance(own, QuotaReached):
+            return (own, *candidates.refusals, *candidates.misfits)
         reasons: list[Reason] = []
         for stock in candidates.fitting:
             if own is not None and own.blueprint == stock.blueprint.name:

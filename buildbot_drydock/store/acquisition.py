@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from buildbot_drydock import slotlocks
 from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.model import BlueprintState, Lease, Power, ResourceStatus
-from buildbot_drydock.store.changes import raised, winners
+from buildbot_drydock.store.changes import locks_of, raised, winners
 from buildbot_drydock.store.rows import blueprint_values, clean, dump_list, event_values
 from buildbot_drydock.store.schema import blueprints, events, leases, resources, slot_locks
 
@@ -106,7 +105,7 @@ def _lock_leases(connection: Connection, claims: Sequence[Claim]) -> dict[int, i
 
 
 def _held(connection: Connection, claims: Sequence[Claim]) -> set[str]:
-    keys = {slotlocks.slot(claim.resource.id, claim.slot) for claim in claims}
+    keys = {key for claim in claims for key in locks_of(claim)}
     query = sa.select(slot_locks.c.lock_key).where(slot_locks.c.lock_key.in_(keys))
     return set(connection.execute(query).scalars())
 
@@ -132,7 +131,11 @@ def _write(connection: Connection, given: Sequence[tuple[Claim, Lease]], now: fl
             for _, row in given
         ],
     )
-    locks = [{"lock_key": row.locks[-1], "owner": f"lease/{row.id}"} for _, row in given]
+    locks = [
+        {"lock_key": key, "owner": f"lease/{row.id}"}
+        for claim, row in given
+        for key in locks_of(claim)
+    ]
     connection.execute(slot_locks.insert(), sorted(locks, key=lambda lock: lock["lock_key"]))
     connection.execute(
         events.insert(),

@@ -178,8 +178,13 @@ def acquired_lease(claim: Claim, now: float) -> Lease:
         slot=claim.slot,
         held_since=now,
         authorized_by=claim.authorized_by or claim.lease.authorized_by,
-        locks=(*claim.lease.locks, slotlocks.slot(claim.resource.id, claim.slot)),
+        locks=(*claim.lease.locks, *locks_of(claim)),
     )
+
+
+def locks_of(claim: Claim) -> tuple[str, ...]:
+    """Return the slot locks that a claim takes."""
+    return (slotlocks.slot(claim.resource.id, claim.slot), *claim.quotas)
 
 
 def winners(
@@ -200,18 +205,17 @@ def winners(
     taken: set[str] = set()
     answers = []
     for claim in claims:
-        key = slotlocks.slot(claim.resource.id, claim.slot)
+        keys = locks_of(claim)
         won = (
             leases.get(claim.lease.id) == claim.lease.version
             and claim.lease.id not in given
             and resources.get(claim.resource.id) == claim.resource.version
-            and key not in held
-            and key not in taken
+            and not any(key in held or key in taken for key in keys)
             and _may_be_used(claim, states)
         )
         if won:
             given.add(claim.lease.id)
-            taken.add(key)
+            taken.update(keys)
         answers.append(won)
     return answers
 

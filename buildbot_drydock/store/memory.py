@@ -42,6 +42,7 @@ from buildbot_drydock.store.changes import (
     acquired_lease,
     decided_authorization,
     judged_resource,
+    locks_of,
     moved_lease,
     moved_resource,
     new_authorization,
@@ -248,7 +249,7 @@ class MemoryStore:
                 last_used_at=now,
             )
         )
-        self._lock(row.locks[-1:], f"lease/{row.id}")
+        self._lock(locks_of(claim), f"lease/{row.id}")
         self._occupants.setdefault(resource.id, set()).add(row.id)
         self._put_lease(row)
         self._remember(

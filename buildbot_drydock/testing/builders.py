@@ -32,6 +32,7 @@ from buildbot_drydock.model import (
     ResourceStatus,
     World,
 )
+from buildbot_drydock.sharing import USUAL, Sharing
 
 _PENDING, _ACTIVE = ResourceStatus.PENDING, ResourceStatus.ACTIVE
 NOW = 100_000.0
@@ -189,6 +190,7 @@ def world(
     authorizations: Iterable[Authorization] = (),
     now: float = NOW,
     master: int | None = MASTER,
+    sharing: Sharing = USUAL,
 ) -> World:
     """The world at ``NOW``. Blueprints without an inventory get the expected one."""
     resources = tuple(resources)
@@ -203,4 +205,5 @@ def world(
         calls=calls or {},
         master=master,
         authorizations={(each.blueprint, each.subject): each for each in authorizations},
+        sharing=sharing,
     )

@@ -44,6 +44,7 @@ def locks_say_what_rows_say(rows: Rows, locks: Mapping[str, str]) -> None:
     for lease in rows.leases:
         if lease.resource is not None and lease.slot is not None:
             expected[slotlocks.slot(lease.resource, lease.slot)] = f"lease/{lease.id}"
+            expected |= {k: f"lease/{lease.id}" for k in lease.locks if slotlocks.quota_of(k)}
     if expected != dict(locks):
         raise Unsafe(f"slot locks {dict(locks)}, but rows call for {expected}")
 

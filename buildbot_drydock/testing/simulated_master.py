@@ -19,8 +19,10 @@ from buildbot_drydock.interfaces import Provider, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.loop import Loop
-from buildbot_drydock.model import Blueprint, Labels, Lease, Notice
+from buildbot_drydock.model import Blueprint, Labels, Lease, Notice, World
+from buildbot_drydock.planner import Plan, plan
 from buildbot_drydock.provider_calls import ProviderCalls
+from buildbot_drydock.sharing import USUAL, Sharing
 from buildbot_drydock.testing.simulated_access import some_subjects
 from buildbot_drydock.testing.stepping import Process, SteppedProvider, SteppedStore
 
@@ -43,6 +45,9 @@ class SimulatedMaster:
         skew_seconds: float,
         holders: int,
         wishes: Sequence[Labels],
+        sharing: Callable[[], Sharing] = lambda: USUAL,
+        priority: Callable[[], int] = lambda: 0,
+        examine: Callable[[World, Plan], None] = lambda world, plan: None,
     ) -> None:
         self.number = number
         self.random = random
@@ -56,6 +61,9 @@ class SimulatedMaster:
         self.bugs: list[Failure] = []
         self.warnings: list[tuple[int, Notice]] = []  # that holders were told, with their leases
         self._wishes = wishes
+        self._sharing = sharing
+        self._examine = examine
+        self.priority = priority
         self._wire(blueprints)
         self.holders = [Holder(self, f"worker/{number}-{n}") for n in range(holders)]
         self._start = Deferred.fromCoroutine(self._run())
@@ -96,9 +104,16 @@ class SimulatedMaster:
             lambda now, states: blueprints(),
             clock=clock,
             master=self.number,
+            planner=self._plan,
             observed=self.leases.observed,
+            sharing=self._sharing,
         )
         self.loop = Loop(self.controller.turn, lambda: self.controller.plan.wake_at, clock)
+
+    async def _plan(self, world: World) -> Plan:
+        made = plan(world)
+        self._examine(world, made)
+        return made
 
     async def _run(self) -> None:
         """Start as the service does: what this master held before lives on until its holders come."""
@@ -161,6 +176,7 @@ class Holder:
         lease = await master.leases.request(
             owner=self.owner,
             requires=master.wish(),
+            priority=master.priority(),
             subjects=some_subjects(master.random, self.owner),
         )
         waiting = master.leases.when_active(lease.id)

@@ -146,10 +146,15 @@ class Simulation:
             skew_seconds=self.skews[number],
             holders=self.random.randint(1, 3),
             wishes=self.wishes,
+            **self._habits(),
         )
         if self.calm:
             master.rounds_left = 2
         return master
+
+    def _habits(self) -> dict[str, Any]:
+        """What else a master is started with. Override."""
+        return {}
 
     def _provider(self, blueprint: Blueprint) -> SyntheticProvider:
         cloud = self.clouds[blueprint.name]

@@ -31,6 +31,7 @@ from buildbot_drydock.model import (
 from buildbot_drydock.testing.access_contract import AccessContract
 from buildbot_drydock.testing.charging_contract import ChargingContract
 from buildbot_drydock.testing.power_contract import PowerContract
+from buildbot_drydock.testing.quota_contract import QuotaContract
 from buildbot_drydock.testing.store_case import (
     BROKEN,
     NOON,
@@ -43,7 +44,7 @@ from buildbot_drydock.testing.store_case import (
 )
 
 
-class StoreContract(AccessContract, ChargingContract, PowerContract):
+class StoreContract(AccessContract, ChargingContract, PowerContract, QuotaContract):
     """Subclass it with ``make_store``, together with ``twisted.trial.unittest.TestCase``."""
 
     # --- resources ---------------------------------------------------------------------------

@@ -227,8 +227,8 @@ class MakingWayTests(Case):
 
     def test_a_worker_that_becomes_idle_is_asked_too(self) -> None:
         self.see(self.full(3))
-        self.assertTrue(self.crew.is_wanted(resource(1)))
-        self.assertFalse(self.crew.is_wanted(resource(2)), "one has made way already")
+        self.assertTrue(self.crew.is_wanted(Worker("z"), resource(1)))
+        self.assertFalse(self.crew.is_wanted(Worker("z"), resource(2)), "one has made way already")
 
     def test_nobody_makes_way_for_a_lease_that_will_get_what_is_coming(self) -> None:
         workers = self.idle()
@@ -237,4 +237,4 @@ class MakingWayTests(Case):
 
     def test_nobody_makes_way_on_a_host_that_could_not_serve(self) -> None:
         self.see(self.full(3))
-        self.assertFalse(self.crew.is_wanted(resource(7, "windows")))
+        self.assertFalse(self.crew.is_wanted(Worker("z"), resource(7, "windows")))

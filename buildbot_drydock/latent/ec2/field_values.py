@@ -16,26 +16,7 @@ from buildbot_drydock.latent.ec2.fields import (
     Volume,
     VolumeFields,
 )
-from buildbot_drydock.latent.problems import Fields, examine
-from buildbot_drydock.latent.written import sequence
-
-
-def made(value_class: type[Any], fields_class: type[Fields]) -> Any:
-    """Return what makes fields of a value in master.cfg, or says all that is wrong with it."""
-
-    def make(value: object) -> object:
-        if not isinstance(value, value_class):
-            return value
-        fields, problems = examine(
-            fields_class, value.arguments, subject=value_class.__name__, name=""
-        )
-        if problems:
-            raise ValueError(
-                "; ".join(f"field {p.field!r}: {p.message} ({p.remedy})" for p in problems)
-            )
-        return fields
-
-    return make
+from buildbot_drydock.latent.written import made, sequence
 
 
 def as_volumes(value: object) -> object:

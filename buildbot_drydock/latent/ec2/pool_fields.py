@@ -15,7 +15,6 @@ from buildbot_drydock.latent.ec2.field_values import (
     as_image,
     as_volumes,
     listing,
-    made,
     some,
 )
 from buildbot_drydock.latent.ec2.fields import (
@@ -36,7 +35,7 @@ from buildbot_drydock.latent.ec2.prices import known_beforehand
 from buildbot_drydock.latent.hosts_fields import SSH, SSHFields
 from buildbot_drydock.latent.problems import Conflict, unit
 from buildbot_drydock.latent.ssh_pool import SSHPoolFields
-from buildbot_drydock.latent.written import sequence
+from buildbot_drydock.latent.written import made, sequence
 
 _SIGNS_PER_LIFE: Final = 4  # of a dead-man switch, so that one or two may be lost
 _LONGEST_SIGN_INTERVAL: Final = 900.0
