@@ -14,7 +14,6 @@ from buildbot_drydock.model import (
     Health,
     HostState,
     Labels,
-    Lease,
     ListedHost,
     Mode,
     Notice,
@@ -59,11 +58,6 @@ def backoff_seconds(failures: int, *, uniform: float, at_least: float = 0.0) -> 
     """
     longest = min(300.0, 2.0 ** min(failures, 10))
     return max(at_least, longest * (0.5 + 0.5 * uniform))
-
-
-def order_of_service(lease: Lease) -> tuple[int, float, int]:
-    """Sort key of waiting leases: oldest first within priority."""
-    return (-lease.priority, lease.requested_at, lease.id)
 
 
 def offered_values(blueprint: Blueprint, label: str) -> tuple[str, ...]:

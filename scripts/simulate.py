@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from buildbot_drydock.testing.parking_simulator import ParkingSimulation
+from buildbot_drydock.testing.sharing_simulator import SharingSimulation
 from buildbot_drydock.testing.simulator import Simulation
 
 SEEDS_AT_ONCE = 50
 PARKING_EVERY = 5  # seeds: these storms take some times as long
+SHARING_EVERY = 2
 
 
 def failures_among(seeds: Sequence[int]) -> list[str]:
@@ -25,6 +27,8 @@ def failures_among(seeds: Sequence[int]) -> list[str]:
             Simulation(seed).run()
             if seed % PARKING_EVERY == 0:
                 ParkingSimulation(seed).run()
+            if seed % SHARING_EVERY == 0:
+                SharingSimulation(seed).run()
         except AssertionError as error:
             failures.append(str(error))
     return failures

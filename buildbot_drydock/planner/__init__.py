@@ -3,7 +3,8 @@
 * ``survey`` indexes the world,
 * ``upkeep`` brings rows and hosts closer together, and sweeps what nobody accounts for,
 * ``placement``, with ``stock``, finds slots for waiting leases and says why others wait,
-* ``permission`` says which blueprints they may use,
+* ``permission`` says which blueprints they may use, and ``quotas`` what is left for them,
+* ``order`` says whose turn it is,
 * ``keeping`` lets go of what nothing keeps,
 * ``listing`` says when to ask the providers what exists.
 """

@@ -1,4 +1,4 @@
-"""Find a slot for each waiting lease, oldest first within priority, and say why one still waits.
+"""Find a slot for each waiting lease, in the order of ``order``, and say why one still waits.
 
 Where a quota is reached a lease waits, and nothing is built for it. Otherwise, in order: a free
 slot; a slot of a resource that is coming; a parked one; room to build; and only if what could serve
@@ -23,11 +23,12 @@ from buildbot_drydock.authorization import Grant, Refusal, Subjects
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Power, Resource
 from buildbot_drydock.planner.labels import LabelKey, label_key
+from buildbot_drydock.planner.order import order_of_service
 from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.planner.quotas import Quotas
 from buildbot_drydock.planner.stock import Coming, Site, Stock
 from buildbot_drydock.planner.survey import Survey
-from buildbot_drydock.policy import misfit, order_of_service
+from buildbot_drydock.policy import misfit
 from buildbot_drydock.reasons import (
     Booting,
     Declined,
@@ -71,12 +72,14 @@ class Placement:
         self._general: dict[tuple[str, LabelKey], Reason | None] = {}
 
     def place(self) -> Iterator[Action]:
-        waiting = (
+        world, ending = self._survey.world, self._survey.ending
+        waiting = [
             lease
-            for lease in self._survey.world.leases
-            if lease.status is LeaseStatus.PENDING and lease.id not in self._survey.ending
-        )
-        for lease in sorted(waiting, key=order_of_service):
+            for lease in world.leases
+            if lease.status is LeaseStatus.PENDING and lease.id not in ending
+        ]
+        held = (lease for lease in world.leases if lease.resource is not None)
+        for lease in order_of_service(waiting, held, world.sharing, world.now):
             yield from self._place_one(lease)
 
     def keep_warm(self) -> Iterator[Action]:

@@ -8,6 +8,7 @@ from buildbot_drydock.actions import AcquireLease
 from buildbot_drydock.authorization import subjects_of
 from buildbot_drydock.model import Lease, LeaseStatus, Rows, World
 from buildbot_drydock.planner import Plan
+from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.quota import limits_of
 from buildbot_drydock.sharing import Sharing
 from buildbot_drydock.testing.checks import Unsafe
@@ -44,19 +45,16 @@ def nobody_is_passed_over(world: World, plan: Plan) -> None:
     That is among leases which could be served by the same.
     """
     served = [action.lease for action in plan.actions if isinstance(action, AcquireLease)]
-    numbers = {lease.id for lease in served}
-    for waits in world.leases:
+    for waits in world.leases if served else ():
         if waits.status is not LeaseStatus.PENDING or waits.id not in plan.reasons:
-            continue
-        if waits.id in numbers:
             continue
         for lease in served:
             ahead = lease.requested_at - waits.requested_at
             enough = (lease.priority - waits.priority + 1) * world.sharing.ageing_seconds
-            if _kind(world, lease) == _kind(world, waits) and ahead >= max(0.0, enough):
+            if _kind(world, lease) == _kind(world, waits) and ahead > max(0.0, enough):
                 raise Unsafe(f"{lease} is served before {waits}")
 
 
 def _kind(world: World, lease: Lease) -> tuple[object, ...]:
     wanted = (lease.type, dict(lease.requires), lease.blueprints)
-    return (*wanted, subjects_of(lease), _limits(world.sharing, lease))
+    return (*wanted, Permission(world).subjects(lease), _limits(world.sharing, lease))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any, Final
 
+from buildbot_drydock.actions import AcquireLease
 from buildbot_drydock.model import Blueprint, Rows, World
 from buildbot_drydock.planner import Plan
 from buildbot_drydock.quota import Quota
+from buildbot_drydock.reasons import QuotaReached
 from buildbot_drydock.sharing import Sharing
 from buildbot_drydock.testing.checks import Unsafe
 from buildbot_drydock.testing.sharing_checks import (
@@ -45,6 +47,8 @@ class SharingSimulation(Simulation):
     def __init__(self, seed: int, *, steps: int = 500) -> None:
         self._drawn = Random(f"sharing {seed}")
         self.sharing = some_sharing(self._drawn, least=0)
+        self.counted = 0  # leases that were to begin, and that a quota counts
+        self.kept_waiting = 0  # how often a plan left one waiting for its quota
         super().__init__(seed, steps=steps)
 
     def _some_blueprint(self, name: str) -> Blueprint:
@@ -61,6 +65,12 @@ class SharingSimulation(Simulation):
         }
 
     def _examine(self, world: World, plan: Plan) -> None:
+        self.kept_waiting += sum(
+            isinstance(reason, QuotaReached) for some in plan.reasons.values() for reason in some
+        )
+        self.counted += sum(
+            bool(each.quotas) for each in plan.actions if isinstance(each, AcquireLease)
+        )
         try:
             nobody_is_passed_over(world, plan)
         except Unsafe as broken:

@@ -6,11 +6,28 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
 from buildbot_drydock import events
+from buildbot_drydock.actions import AcquireLease
 from buildbot_drydock.interfaces import HostSpec
-from buildbot_drydock.model import AuthorizationStatus, Notice, Power, ResourceStatus, Rows
+from buildbot_drydock.model import AuthorizationStatus, Lease, Notice, Power, ResourceStatus, Rows
+from buildbot_drydock.planner import Plan
+from buildbot_drydock.quota import Quota
+from buildbot_drydock.sharing import Sharing
 from buildbot_drydock.testing import checks
-from buildbot_drydock.testing.builders import authorization, blueprint, lease, pending, resource
+from buildbot_drydock.testing.builders import (
+    A_WHILE_AGO,
+    authorization,
+    blueprint,
+    lease,
+    pending,
+    resource,
+    world,
+)
 from buildbot_drydock.testing.parking_simulator import ParkingSimulation
+from buildbot_drydock.testing.sharing_checks import (
+    no_lease_begins_over_a_quota,
+    nobody_is_passed_over,
+)
+from buildbot_drydock.testing.sharing_simulator import SharingSimulation
 from buildbot_drydock.testing.simulator import Simulation, finish
 
 
@@ -35,6 +52,17 @@ class TestStorms(TestCase):
                     calls.add(entry.event.verb)
         self.assertEqual(powers, {each.value for each in Power})
         self.assertLess({"wake"}, calls)
+
+    def test_storms_pass_in_which_quotas_keep_leases_waiting_and_change(self) -> None:
+        first = int(os.environ.get("DRYDOCK_SEED", "0"))
+        begun = waited = 0
+        for seed in range(first, first + int(os.environ.get("DRYDOCK_RUNS", "40")) // 2):
+            simulation = SharingSimulation(seed)
+            simulation.run()
+            begun += simulation.counted
+            waited += simulation.kept_waiting
+        self.assertGreater(begun, 20)
+        self.assertGreater(waited, 20)
 
     def test_a_seed_repeats_itself(self) -> None:
         stories = []
@@ -124,6 +152,42 @@ class TestCheckers(TestCase):
         check("docs", "", {1: None}, guarded, blueprint())
         for builder, why in (("docs", ""), ("docs", by), ("tests", ""), ("others", "")):
             self.assertRaises(checks.Unsafe, check, builder, why, {1: None}, guarded)
+
+    def test_a_lease_that_begins_over_a_quota_is_noticed(self) -> None:
+        def rules(*limits: int) -> list[Sharing]:
+            return [Sharing(quotas=(Quota(kind="owner", pattern="*", leases=n),)) for n in limits]
+
+        rows = Rows(
+            resources=(resource(1), resource(2)),
+            leases=(lease(1, on=1), lease(2, on=2), lease(3)),
+        )
+        check = no_lease_begins_over_a_quota
+        for sharings, before in (
+            (rules(2), {1: 1, 2: None}),
+            (rules(1, 2), {1: 1, 2: None}),  # one master has not heard that it was lowered
+            (rules(1), {1: 1, 2: 2}),  # both were there before it was
+            ([*rules(1), Sharing()], {1: 1}),
+            ([], {}),
+        ):
+            check(rows, sharings, before)
+        for before in ({1: 1, 2: None}, {1: 1}, {}):
+            self.assertRaises(checks.Unsafe, check, rows, rules(1, 1), before)
+
+    def test_a_lease_that_is_passed_over_is_noticed(self) -> None:
+        def check(waits: Lease, served: Lease) -> None:
+            given = world(blueprint(), leases=[waits, served], sharing=Sharing(ageing_seconds=60))
+            acquired = AcquireLease(served, resource(), 0, True)
+            nobody_is_passed_over(given, Plan(actions=(acquired,), reasons={waits.id: ()}))
+
+        waits, late = lease(1), lease(2, requested_at=A_WHILE_AGO + 61)
+        check(late, waits)
+        check(waits, replace(late, priority=1))
+        check(waits, replace(late, requires={"image": "new"}))
+        check(waits, replace(late, requested_at=A_WHILE_AGO + 60))
+        self.assertRaises(checks.Unsafe, check, waits, late)
+        self.assertRaises(
+            checks.Unsafe, check, replace(waits, priority=1), lease(2, requested_at=A_WHILE_AGO + 1)
+        )
 
     def test_a_lease_on_what_is_not_to_run_is_noticed(self) -> None:
         check = checks.leases_hold_what_their_status_says

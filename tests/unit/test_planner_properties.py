@@ -29,12 +29,12 @@ from buildbot_drydock.costs import hourly_spending, launches_left
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Health, LeaseStatus, Power, ResourceStatus, World
 from buildbot_drydock.planner import Plan, plan
+from buildbot_drydock.planner.order import order_of_service
 from buildbot_drydock.policy import (
     keeper,
     meets,
     misfit,
     no_launch,
-    order_of_service,
     out_of_service,
     slots_of,
     unusable_host,
@@ -438,7 +438,7 @@ class TestWhateverTheWorld(SynchronousTestCase):
         acquired = {each.lease.id for each in of_kind(planned, AcquireLease)}
         ended = ended_by(planned)
         turns: dict[tuple, list[int]] = {}
-        for lease in sorted(waiting(given), key=order_of_service):
+        for lease in order_of_service(waiting(given), [], given.sharing, given.now):
             if lease.id not in ended:
                 requires = tuple(lease.requires.items())
                 kind = (lease.type, requires, lease.blueprints, subjects_of(lease))

@@ -11,7 +11,6 @@ from buildbot_drydock.policy import (
     meets,
     misfit,
     no_launch,
-    order_of_service,
     out_of_service,
     worn_out,
 )
@@ -25,7 +24,6 @@ from buildbot_drydock.reasons import (
 from buildbot_drydock.testing.builders import (
     NOW,
     blueprint,
-    lease,
     observed,
     pending,
     resource,
@@ -51,16 +49,6 @@ class TestBackingOff(SynchronousTestCase):
         self, failures: int, uniform: float
     ) -> None:
         self.assertTrue(1.0 <= backoff_seconds(failures, uniform=uniform) <= 300.0)
-
-
-class TestOrderOfService(SynchronousTestCase):
-    def test_it_is_by_priority_then_age_then_number(self) -> None:
-        last = lease(1, priority=0, requested_at=50.0)
-        third = lease(4, priority=1, requested_at=20.0)
-        second = lease(3, priority=1, requested_at=20.0)
-        first = lease(5, priority=1, requested_at=10.0)
-        in_order = sorted([last, third, second, first], key=order_of_service)
-        self.assertEqual(in_order, [first, second, third, last])
 
 
 class TestFitting(SynchronousTestCase):
