@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
-from buildbot_drydock.latent.written import Written, made, sequence
+from buildbot_drydock.latent.written import Written, made
 from buildbot_drydock.quota import KINDS
 from buildbot_drydock.quota import Quota as QuotaRule
 from buildbot_drydock.sharing import AGEING_SECONDS, Sharing
@@ -48,13 +48,15 @@ class QuotaFields(Fields):
         description="Whether each that the pattern names may have so many, and not all together.",
     )
 
-    @pydantic.model_validator(mode="after")
-    def _of_one_kind(self) -> QuotaFields:
+    def conflicts(self) -> Iterator[Conflict]:
+        yield from super().conflicts()
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
-            said = " and ".join(given) or "none"
-            raise ValueError(f"it takes one of builder, project and owner, and has {said}")
-        return self
+            yield Conflict(
+                KINDS,
+                f"of builder, project and owner it has {' and '.join(given) or 'none'}",
+                "give it one of them",
+            )
 
     def rule(self) -> QuotaRule:
         (kind,) = (kind for kind in KINDS if getattr(self, kind) is not None)
@@ -62,9 +64,21 @@ class QuotaFields(Fields):
 
 
 def _as_quotas(value: object) -> object:
-    """Make fields of each ``Quota`` in a list."""
+    """Make fields of each ``Quota`` in a list, or say all that is wrong with any of them."""
+    if not isinstance(value, list | tuple):
+        return value
+    made_of, wrong = [], []
     make = made(Quota, QuotaFields)
-    return tuple(map(make, value)) if isinstance(value, list | tuple) else sequence(value)
+    for number, each in enumerate(value):
+        try:
+            made_of.append(make(each))
+            if not isinstance(made_of[-1], QuotaFields):
+                raise ValueError(f"it is {each!r}, not a Quota")
+        except ValueError as error:
+            wrong.append(f"quotas[{number}]: {error}")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return tuple(made_of)
 
 
 class SharingFields(Fields):
