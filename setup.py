@@ -122,6 +122,7 @@ setup(
             "HostPool = buildbot_drydock.latent.hosts:HostPool",
             "Image = buildbot_drydock.latent.ec2.pool:Image",
             "LaunchTemplate = buildbot_drydock.latent.ec2.pool:LaunchTemplate",
+            "Quota = buildbot_drydock.sharing_fields:Quota",
             "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",
             "SSH = buildbot_drydock.latent.hosts:SSH",
             "SSM = buildbot_drydock.latent.ec2.pool:SSM",

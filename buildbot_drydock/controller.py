@@ -73,23 +73,22 @@ class Controller:
             calls=self._calls.snapshot(),
             master=self._master,
             authorizations=rows.authorizations,
+            spent=rows.spent,
             sharing=self._sharing(),
         )
 
     async def _rows_and_blueprints(self) -> tuple[Rows, Sequence[Blueprint]]:
-        """Read what was decided of the blueprints that need approval as well, and of no others.
+        """Read what was decided, or spent in a day, of the blueprints where that matters as well.
 
         Which these are is what it was in the last turn, as a rule; after a reconfig, rows are read
         once more.
         """
-        known = _approved(self.world.blueprints)
+        known = _questions(self.world.blueprints)
         while True:
-            rows = await (
-                self._store.rows(authorizations_of=sorted(known)) if known else self._store.rows()
-            )
+            rows = await self._store.rows(**known)
             blueprints = self._blueprints(self._clock.seconds(), rows.blueprints)
-            wanted = _approved(blueprints)
-            if wanted <= known:
+            wanted = _questions(blueprints)
+            if all(set(names) <= set(known.get(each, ())) for each, names in wanted.items()):
                 return rows, blueprints
             known = wanted
 
@@ -103,5 +102,10 @@ class Controller:
         return await self._executor.run(self.plan.actions, self.world.blueprints)
 
 
-def _approved(blueprints: Sequence[Blueprint]) -> frozenset[str]:
-    return frozenset(each.name for each in blueprints if each.needs_approval)
+def _questions(blueprints: Sequence[Blueprint]) -> dict[str, list[str]]:
+    """Return what is to be read besides the rows, as arguments; nothing where nobody needs it."""
+    questions = {
+        "authorizations_of": sorted(each.name for each in blueprints if each.needs_approval),
+        "spent_by": sorted(each.name for each in blueprints if each.max_daily_cost is not None),
+    }
+    return {each: names for each, names in questions.items() if names}

@@ -154,13 +154,23 @@ def hourly_spending(blueprint: Blueprint, resources: Iterable[Resource]) -> floa
 
 
 def launches_left(blueprint: Blueprint, spent: float) -> float:
-    """Return how many more resources may be launched while *spent* is spent an hour.
+    """Return how many more resources may be launched while *spent* is spent an hour."""
+    return launches_within(blueprint.max_hourly_cost, blueprint.expected_price, spent)
+
+
+def launches_within(most: float | None, price: float | None, spent: float) -> float:
+    """Return how many more of one *price* there may be within *most*, of which *spent* is spent.
 
     Infinitely many without a limit, or if what they cost is not known and there is money left.
     """
-    if blueprint.max_hourly_cost is None:
+    if most is None:
         return float("inf")
-    left = blueprint.max_hourly_cost - spent
-    if not blueprint.expected_price:
+    left = most - spent
+    if not price:
         return float("inf") if left > _EXACT else 0
-    return max(0, (left + _EXACT) // blueprint.expected_price)
+    return max(0, (left + _EXACT) // price)
+
+
+def is_limited(blueprint: Blueprint) -> bool:
+    """Tell whether launches need money, which another launch may have spent."""
+    return blueprint.max_hourly_cost is not None or blueprint.max_daily_cost is not None

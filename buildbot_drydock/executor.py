@@ -38,6 +38,7 @@ from buildbot_drydock.actions import (
     WakeHost,
 )
 from buildbot_drydock.closing import close_lease, close_resource
+from buildbot_drydock.costs import is_limited
 from buildbot_drydock.interfaces import Claim, ReactorTime, Store
 from buildbot_drydock.launches import Launches
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
@@ -78,9 +79,7 @@ class Executor:
         In either case the world is no longer the one planned for, and another turn is due.
         """
         self._launches.observe(blueprints)
-        self._budgets = {
-            each.name: each.state for each in blueprints if each.max_hourly_cost is not None
-        }
+        self._budgets = {each.name: each.state for each in blueprints if is_limited(each)}
         self._approved = {each.name: each.state for each in blueprints if each.needs_approval}
         moved = False
         for batch, group in groupby(actions, key=lambda a: isinstance(a, AcquireLease)):

@@ -196,10 +196,13 @@ class Store(Protocol):
     it forbids raises ``IllegalMove``. A change and the event that records it are one transaction.
     """
 
-    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
+    async def rows(
+        self, *, authorizations_of: Collection[str] = (), spent_by: Collection[str] = ()
+    ) -> Rows:
         """Return all rows that are not destroyed, read in one transaction, ordered by id.
 
-        Of authorizations, only those of the blueprints named.
+        Of authorizations, only those of the blueprints named. *spent_by* are the blueprints to tell
+        of what their destroyed resources cost in the last day.
         """
         ...
 

@@ -201,6 +201,7 @@ class Blueprint:
     sweep_interval: float = 60.0  # seconds between listings otherwise
     failure_budget: int = 5  # failed launches in a row until it only probes, one host at a time
     max_hourly_cost: float | None = None  # of its living resources together
+    max_daily_cost: float | None = None  # of its resources in the last 24 hours together
     expected_price: float | None = None  # what an hour of the next resource costs at most
     parks: bool = False  # idle resources are parked, where their provider can, and not released
     park_for: float | None = None  # seconds until one that is parked is released; None for ever
@@ -441,6 +442,7 @@ class Rows:
     resources: tuple[Resource, ...] = ()
     leases: tuple[Lease, ...] = ()
     authorizations: Authorizations = field(default_factory=dict)  # of the blueprints asked for
+    spent: Mapping[str, float] = field(default_factory=dict)  # in a day, by destroyed resources
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,4 +464,5 @@ class World:
     calls: Mapping[CallKey, Call] = field(default_factory=dict)
     master: int | None = None  # which master plans; it alone refuses what it asked for itself
     authorizations: Authorizations = field(default_factory=dict)  # where approval is needed
+    spent: Mapping[str, float] = field(default_factory=dict)  # in a day, by destroyed resources
     sharing: Sharing = field(default_factory=Sharing)

@@ -20,6 +20,7 @@ from buildbot_drydock.authorization import (
     subjects_of,
 )
 from buildbot_drydock.costs import hourly_spending, launches_left
+from buildbot_drydock.daily_costs import daily_spending, launches_left_in_a_day
 from buildbot_drydock.model import (
     Blueprint,
     Labels,
@@ -279,6 +280,10 @@ class Offers:
         if blueprint.max_hourly_cost is not None:
             spent = hourly_spending(blueprint, living)
             room = int(min(room, launches_left(blueprint, spent)))
+        if blueprint.max_daily_cost is not None:
+            ended, now = self._world.spent.get(blueprint.name, 0.0), self._world.now
+            spent = daily_spending(blueprint, living, ended, now)
+            room = int(min(room, launches_left_in_a_day(blueprint, spent)))
         if blueprint.hosts is None:
             return slots + room * blueprint.leases_per_resource
         return slots + sum(host.slots for host in self._unused(blueprint, requires)[:room])

@@ -50,15 +50,24 @@ class Full(Reason):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverBudget(Reason):
-    """Another resource would cost more an hour than its blueprint may."""
+    """Another resource would cost more than its blueprint may, in an hour or in a day."""
 
     kind = "over-budget"
-    spent: float  # an hour, by the resources there are
+    spent: float  # an hour, by the resources there are; or in the last day, by all
     limit: float
     price: float | None  # of an hour of the next one, if that is known
+    period: str = "hour"  # or "day"
 
     def sentence(self, now: float) -> str:
-        text = f"{self.blueprint} spends {money(self.spent)} of at most {money(self.limit)} an hour"
+        amounts = f"{money(self.spent)} of at most {money(self.limit)}"
+        if self.period == "day":
+            text = f"{self.blueprint} has spent {amounts} in 24 hours"
+            return (
+                text
+                if self.price is None
+                else f"{text}, and another costs {money(self.price)} an hour"
+            )
+        text = f"{self.blueprint} spends {amounts} an hour"
         return text if self.price is None else f"{text}, and another costs {money(self.price)}"
 
 

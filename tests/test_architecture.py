@@ -27,7 +27,7 @@ LAYERS = {
         *("model", "lifecycle", "errors", "slotlocks", "reasons", "actions", "events"),
         *("event_base", "access_events", "parking_events", "authorization"),
         *("costs", "policy", "planner", "offers", "queries", "ledger"),
-        *("quota", "quota_room", "sharing"),
+        *("quota", "quota_room", "sharing", "daily_costs"),
         *("metrics.census", "metrics.tally"),
     ),
     "interfaces": ("interfaces", "abilities"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 OF_REASONS: Final[Mapping[str, str]] = {
     "full": "wait, release a lease (drydock leases), or raise `limit` of {blueprint}",
-    "over-budget": "wait, or raise `max_hourly_cost` of {blueprint}",
+    "over-budget": "wait, or raise what {blueprint} may cost: `max_hourly_cost`, `max_daily_cost`",
     "quota": "wait, release a lease that counts in it (drydock leases), or raise `leases` of the quota",
     "booting": "wait; if it never comes, see drydock log --blueprint {blueprint}",
     "reclaiming": "wait: it goes, for one that fits",

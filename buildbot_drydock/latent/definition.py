@@ -307,6 +307,13 @@ class PricedFields(CommonFields):
         "prices. None is no limit.",
         json_schema_extra=unit("an hour") | EDITABLE,
     )
+    max_daily_cost: float | None = pydantic.Field(
+        default=None,
+        gt=0,
+        description="What its resources may cost in 24 hours together, each that runs counted for "
+        "an hour at least; then no more are launched. None is no limit.",
+        json_schema_extra=unit("a day") | EDITABLE,
+    )
     minimum_billing: float = pydantic.Field(
         default=0.0,
         ge=0,
@@ -377,6 +384,7 @@ class Definition(Declaration):
             sweep_interval=fields.sweep_interval,
             failure_budget=fields.failure_budget,
             max_hourly_cost=None if priced is None else priced.max_hourly_cost,
+            max_daily_cost=None if priced is None else priced.max_daily_cost,
             minimum_billing=0.0 if priced is None else priced.minimum_billing,
             allow=fields.allow,
             needs_approval=fields.needs_approval,

@@ -78,7 +78,7 @@ class Stock:
         self.free: dict[LabelKey, FreeSlots] = {}
         self.coming: dict[LabelKey, deque[Coming]] = {}
         self.hosts = None if blueprint.hosts is None else HostList(survey, blueprint)
-        self._budget = Budget(blueprint, survey.of_blueprint[blueprint.name])
+        self._budget = Budget(survey, blueprint)
         self._most = blueprint.limit if blueprint.hosts is None else len(blueprint.hosts)
         self.idle: dict[int, Resource] = {}  # could be reclaimed
         self.parked: dict[int, Resource] = {}  # could be woken or reclaimed

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from buildbot_drydock.daily_costs import cost_of_ended
 from buildbot_drydock.events import Event
 from buildbot_drydock.interfaces import Claim, Clock, Recorded
 from buildbot_drydock.lifecycle import (
@@ -86,14 +87,26 @@ class MemoryStore:
         """All that was charged, oldest first. For tests."""
         return list(self._charges)
 
-    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
+    async def rows(
+        self, *, authorizations_of: Collection[str] = (), spent_by: Collection[str] = ()
+    ) -> Rows:
         rows = self._all_rows()
+        if spent_by:
+            rows = replace(rows, spent=self._spent_by(spent_by))
         if not authorizations_of:
             return rows
         known = {
             key: row for key, row in self._authorizations.items() if key[0] in authorizations_of
         }
         return replace(rows, authorizations=known)
+
+    def _spent_by(self, blueprints: Collection[str]) -> dict[str, float]:
+        spent: dict[str, float] = {}
+        for row in self._ended_resources.values():
+            cost = cost_of_ended(row, self._clock.seconds())
+            if row.blueprint in blueprints and cost:
+                spent[row.blueprint] = spent.get(row.blueprint, 0.0) + cost
+        return spent
 
     def _all_rows(self) -> Rows:
         if self._rows is None:

@@ -61,6 +61,7 @@ from buildbot_drydock.store.changes import (
     raised,
 )
 from buildbot_drydock.store.charging import SqlUses, charge, forget_uses
+from buildbot_drydock.store.daily import spent_by_ended
 from buildbot_drydock.store.parking import put_power
 from buildbot_drydock.store.rows import (
     Reader,
@@ -120,7 +121,11 @@ class SqlStore(SqlUses, AuthorizationTable):
         self._blueprints = blueprint_reader()
         self._hosts = host_reader()
 
-    async def rows(self, *, authorizations_of: Collection[str] = ()) -> Rows:
+    async def rows(
+        self, *, authorizations_of: Collection[str] = (), spent_by: Collection[str] = ()
+    ) -> Rows:
+        now = self._clock.seconds()
+
         def work(connection: Connection) -> Rows:
             def read(reader: Reader[T], query: sa.Select[Any]) -> list[T]:
                 return reader.read_all(stream(connection, query))
@@ -133,6 +138,7 @@ class SqlStore(SqlUses, AuthorizationTable):
                 resources=tuple(read(self._resources, _LIVING_RESOURCE_ROWS)),
                 leases=tuple(read(self._leases, _LIVING_LEASE_ROWS)),
                 authorizations=self.authorizations_of(connection, authorizations_of),
+                spent=spent_by_ended(connection, spent_by, now),
             )
 
         return await self._read(work)

@@ -191,6 +191,7 @@ def world(
     now: float = NOW,
     master: int | None = MASTER,
     sharing: Sharing = USUAL,
+    spent: Mapping[str, float] | None = None,
 ) -> World:
     """The world at ``NOW``. Blueprints without an inventory get the expected one."""
     resources = tuple(resources)
@@ -206,4 +207,5 @@ def world(
         master=master,
         authorizations={(each.blueprint, each.subject): each for each in authorizations},
         sharing=sharing,
+        spent=spent or {},
     )

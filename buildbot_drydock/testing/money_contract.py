@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from buildbot_drydock import events, slotlocks
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import BlueprintState, Observed, Resource, ResourceRequest
+from buildbot_drydock.model import BlueprintState, Observed, Power, Resource, ResourceRequest
 from buildbot_drydock.testing.notice_contract import NoticeContract
 from buildbot_drydock.testing.store_case import NOON, RESOURCE_BROKEN
 
@@ -40,6 +40,34 @@ class MoneyContract(NoticeContract):
         self.assertEqual(priced, expected)
         self.assertEqual((await self.other.rows()).resources, (expected,))
         self.assertEqual((await self.recorded(resource=resource.id))[-1], PRICED)
+
+    async def spent(self, *blueprints: str) -> dict[str, float]:
+        rows = await self.other.rows(spent_by=blueprints)
+        return {name: round(cost, 6) for name, cost in rows.spent.items()}
+
+    async def test_what_is_destroyed_has_cost_its_life_as_far_as_that_is_of_the_last_day(
+        self,
+    ) -> None:
+        """It lived for two hours, of which it was parked for one."""
+        priced = await self.store.set_price(await self.active(), 0.5, PRICED)
+        other = await self.store.set_price(await self.active(blueprint="other"), 8.0, PRICED)
+        unpriced = await self.active(1)
+        assert priced is not None
+        assert other is not None
+        self.clock.advance(3600)
+        record = events.ResourcePowerChanged(power="parked", reason="")
+        parked = await self.store.set_power(priced, Power.PARKED, record)
+        assert parked is not None
+        self.clock.advance(3600)
+        self.assertEqual(await self.spent("linux", "other"), {}, "they live")
+        for row in (parked, other, unpriced):
+            await self.destroyed(row)
+        self.assertEqual(await self.spent("linux", "other"), {"linux": 0.5, "other": 16.0})
+        self.assertEqual((await self.spent("linux"), await self.spent()), ({"linux": 0.5}, {}))
+        self.clock.advance(23 * 3600)
+        self.assertEqual(await self.spent("linux", "other"), {"linux": 0.5, "other": 8.0})
+        self.clock.advance(3600)
+        self.assertEqual(await self.spent("linux", "other"), {})
 
     async def test_a_price_of_a_stale_resource_changes_nothing(self) -> None:
         stale = await self.active()

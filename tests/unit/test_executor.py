@@ -108,6 +108,14 @@ class TestMoney(ExecutorTestCase):
         self.now(self.executor.run(build[1:2], seen))
         self.assertEqual([row.place for row in self.resources()], [0], "the plan was stale")
 
+    def test_nor_one_that_it_may_have_paid_for_with_the_money_of_the_day(self) -> None:
+        self.configure(blueprint(limit=9, max_daily_cost=2.0, expected_price=1.0))
+        seen = self.blueprints
+        build = [BuildResource("linux", place, {}, None) for place in range(2)]
+        for action in build:
+            self.now(self.executor.run([action], seen))
+        self.assertEqual([row.place for row in self.resources()], [0], "the plan was stale")
+
     def test_one_plan_may_launch_several(self) -> None:
         self.configure(blueprint(limit=9, max_hourly_cost=2.0, expected_price=1.0))
         self.run_actions(*(BuildResource("linux", place, {}, None) for place in range(2)))

@@ -144,7 +144,7 @@ class EditableTests(SynchronousTestCase):
                 names,
                 {
                     *("limit", "placement", "min_ready", "idle_timeout", "max_uses", "max_age"),
-                    *("failure_budget", "max_hourly_cost"),
+                    *("failure_budget", "max_hourly_cost", "max_daily_cost"),
                 },
             )
 

@@ -8,12 +8,13 @@ from buildbot_drydock.actions import (
     AcquireLease,
     BuildResource,
     CloseLease,
+    SetPower,
     SetPrice,
     SettleResource,
     VacateLease,
 )
 from buildbot_drydock.lifecycle import ResourceEvent
-from buildbot_drydock.model import Blueprint, Health, LeaseStatus, Resource, ResourceStatus
+from buildbot_drydock.model import Blueprint, Health, LeaseStatus, Power, Resource, ResourceStatus
 from buildbot_drydock.offers import Offers, demand_of
 from buildbot_drydock.reasons import Booting, OverBudget, Reclaiming
 from buildbot_drydock.testing.builders import (
@@ -103,6 +104,109 @@ class TestLimit(PlannerTestCase):
         demand = demand_of("host", None, ())
         for resources, room in (([], 4), ([priced()], 4), ([priced(price=1.5)], 2)):
             given = world(linux(leases_per_resource=2), resources=resources)
+            self.assertEqual(Offers(given).room(demand, idle=(), backlog=0), room)
+
+
+class TestDay(PlannerTestCase):
+    """Limits of what is spent in a day, each resource that runs counted for an hour at least."""
+
+    def daily(self, **fields: Any) -> Blueprint:
+        return linux(**{"max_hourly_cost": None, "max_daily_cost": 10.0, **fields})
+
+    def over(self, spent: float, limit: float = 10.0) -> OverBudget:
+        return over(spent, limit=limit, period="day")
+
+    def test_no_more_is_launched_than_the_first_hours_of_can_be_paid(self) -> None:
+        given = world(
+            self.daily(max_daily_cost=2.0), leases=[lease(1), lease(2), lease(3)], spent={}
+        )
+        self.assertEqual(len(self.planned(given, BuildResource)), 2)
+        self.assert_reasons(given, 3, self.over(2.0, 2.0))
+
+    def test_what_was_just_launched_counts_for_its_first_hour(self) -> None:
+        rows = [pending(1), priced(2, created_at=NOW - 60)]
+        given = world(
+            self.daily(max_daily_cost=2.0),
+            resources=rows,
+            leases=[lease(1, on=2), lease(2), lease(3)],
+        )
+        self.assertEqual(self.planned(given, BuildResource), [])
+
+    def test_what_lived_longer_counts_for_what_it_cost(self) -> None:
+        row = priced(1, price=2.0, created_at=NOW - 4.25 * 3600)
+        given = world(self.daily(), resources=[row], leases=[lease(1, on=1), lease(2)])
+        self.assertEqual(len(self.planned(given, BuildResource)), 1, "it had cost 8.5")
+        older = priced(1, price=2.0, created_at=NOW - 4.75 * 3600)
+        given = world(self.daily(), resources=[older], leases=[lease(1, on=1), lease(2)])
+        self.assert_plans(given)
+        self.assert_reasons(given, 2, self.over(9.5))
+
+    def test_of_a_long_life_only_the_last_day_counts(self) -> None:
+        row = priced(1, price=0.25, created_at=NOW - 30 * 24 * 3600)
+        for limit, built in ((7.0, 1), (6.5, 0)):
+            given = world(
+                self.daily(max_daily_cost=limit), resources=[row], leases=[lease(1, on=1), lease(2)]
+            )
+            self.assertEqual(len(self.planned(given, BuildResource)), built)
+
+    def test_what_is_destroyed_counts_too(self) -> None:
+        for spent, built in ((9.0, 1), (9.25, 0)):
+            given = world(self.daily(), leases=[lease()], spent={"linux": spent, "other": 99.0})
+            self.assertEqual(len(self.planned(given, BuildResource)), built)
+
+    def test_what_was_parked_for_hours_cost_nothing_then_and_costs_again_once_woken(self) -> None:
+        since = {"created_at": NOW - 9 * 3600, "power_since": NOW - 8 * 3600}
+        at_rest = priced(1, 4.0, power=Power.PARKED, **since)
+        given = world(self.daily(parks=True), resources=[at_rest], leases=[lease()], spent={})
+        (woken,) = self.planned(given, SetPower)
+        self.assertEqual(woken.power, Power.WAKING)
+        given = world(
+            self.daily(parks=True, expected_price=4.0),
+            resources=[at_rest],
+            leases=[lease()],
+            spent={"linux": 3.0},
+        )
+        self.assertEqual(self.planned(given, SetPower), [])
+        self.assert_reasons(given, 1, over(7.0, limit=10.0, price=4.0, period="day"))
+        waking = priced(
+            1,
+            4.0,
+            power=Power.WAKING,
+            **(since | {"power_since": NOW, "parked_seconds": 8 * 3600.0}),
+        )
+        given = world(
+            self.daily(parks=True, limit=9),
+            resources=[waking],
+            leases=[lease(1), lease(2), lease(3), lease(4)],
+        )
+        self.assertEqual(len(self.planned(given, BuildResource)), 2, "it counts as 8")
+
+    def test_nothing_is_reclaimed_for_money_that_is_gone(self) -> None:
+        idle = priced(1, labels={"image": "old"}, created_at=NOW - 9.5 * 3600)
+        given = world(
+            self.daily(choices=BOTH, idle_timeout=None),
+            resources=[idle],
+            leases=[lease(requires=NEW)],
+        )
+        self.assert_plans(given)
+        self.assert_reasons(given, 1, self.over(9.5))
+
+    def test_the_day_is_named_if_the_hour_is_spent_as_well(self) -> None:
+        row = priced(1, price=2.0, created_at=NOW - 4.75 * 3600)
+        both = self.daily(max_hourly_cost=2.0)
+        given = world(both, resources=[row], leases=[lease(1, on=1), lease(2)])
+        self.assert_reasons(given, 2, self.over(9.5))
+        given = world(
+            self.daily(max_hourly_cost=2.0, max_daily_cost=99.0),
+            resources=[row],
+            leases=[lease(1, on=1), lease(2)],
+        )
+        self.assert_reasons(given, 2, over(2.0))
+
+    def test_no_more_is_offered_than_the_day_has_money_for(self) -> None:
+        demand = demand_of("host", None, ())
+        for spent, room in ((0.0, 9), (7.0, 3), (9.5, 0)):
+            given = world(self.daily(), spent={"linux": spent})
             self.assertEqual(Offers(given).room(demand, idle=(), backlog=0), room)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from buildbot_drydock import slotlocks
 from buildbot_drydock.actions import (
     AcquireLease,
     BreakLease,
@@ -26,6 +27,7 @@ from buildbot_drydock.actions import (
 )
 from buildbot_drydock.authorization import Grant, judge, subjects_of
 from buildbot_drydock.costs import hourly_spending, launches_left
+from buildbot_drydock.daily_costs import daily_spending, launches_left_in_a_day
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Health, LeaseStatus, Power, ResourceStatus, World
 from buildbot_drydock.planner import Plan, plan
@@ -40,7 +42,8 @@ from buildbot_drydock.policy import (
     unusable_host,
     worn_out,
 )
-from buildbot_drydock.reasons import AwaitingApproval, Declined
+from buildbot_drydock.quota import limits_of
+from buildbot_drydock.reasons import AwaitingApproval, Declined, QuotaReached
 from tests.unit.worlds import worlds
 
 # The same examples each time: a failure is one of the planner, not of the day.
@@ -124,6 +127,18 @@ def in_service(given: World, host) -> bool:
     return unusable_host(host, given.hosts.get(host.name), given.now) is None
 
 
+def quota_limits(given: World, lease) -> dict[str, int]:
+    return limits_of(given.sharing.quotas, lease.owner, subjects_of(lease))
+
+
+def kept(reasons):
+    return [each for each in reasons if isinstance(each, QuotaReached)]
+
+
+def leases_of(given: World):
+    return {each.id: each for each in given.leases}
+
+
 class TestWhateverTheWorld(SynchronousTestCase):
     @EXAMPLES
     @given(worlds())
@@ -181,6 +196,11 @@ class TestWhateverTheWorld(SynchronousTestCase):
             most = blueprint.max_hourly_cost
             if built and most is not None:
                 spent = hourly_spending(blueprint, living_of(given, blueprint))
+                self.assertLessEqual(spent + built * (blueprint.expected_price or 0.0), most)
+            most = blueprint.max_daily_cost
+            if built and most is not None:
+                ended = given.spent.get(blueprint.name, 0.0)
+                spent = daily_spending(blueprint, living_of(given, blueprint), ended, given.now)
                 self.assertLessEqual(spent + built * (blueprint.expected_price or 0.0), most)
 
     @EXAMPLES
@@ -339,12 +359,15 @@ class TestWhateverTheWorld(SynchronousTestCase):
     ) -> None:
         planned = plan(given)
         for lease in waiting(given):
-            named = {each.blueprint for each in planned.reasons.get(lease.id, ())}
+            reasons = planned.reasons.get(lease.id, ())
+            named = {each.blueprint for each in reasons}
             for blueprint in fitting(given, lease):
                 out = out_of_service(blueprint, given.now)
                 blocked = no_launch(blueprint, booting=0, now=given.now)
                 refused = not isinstance(answer(given, blueprint, lease), Grant)
-                if lease.id in planned.reasons and (out or blocked or refused):
+                if lease.id in planned.reasons and (
+                    refused or (not kept(reasons) and (out or blocked))
+                ):
                     self.assertIn(blueprint.name, named)
 
     @EXAMPLES
@@ -389,6 +412,49 @@ class TestWhateverTheWorld(SynchronousTestCase):
             self.assertEqual(found, Grant(action.authorized_by))
 
     @EXAMPLES
+    @given(worlds())
+    def test_no_lease_is_given_and_nothing_started_over_a_quota(self, given: World) -> None:
+        """Those that are given, and those that something was started for, are within it together."""
+        planned = plan(given)
+        acquired = of_kind(planned, AcquireLease)
+        leases = {each.id: each for each in given.leases}
+        begun = [each.lease for each in acquired]
+        begun += [
+            leases[each.built_for] for each in of_kind(planned, BuildResource) if each.built_for
+        ]
+        held = [each for each in given.leases if each.resource is not None]
+        for lease in begun:
+            for name, limit in quota_limits(given, lease).items():
+                counted = [each for each in [*held, *begun] if name in quota_limits(given, each)]
+                self.assertLessEqual(len(counted), limit)
+        for action in acquired:
+            found = [slotlocks.quota_of(key) for key in action.quotas]
+            self.assertEqual([each[0] for each in found], list(quota_limits(given, action.lease)))
+        locks = Counter(key for each in acquired for key in each.quotas)
+        self.assertLessEqual(max(locks.values(), default=0), 1)
+
+    @EXAMPLES
+    @given(worlds())
+    def test_a_lease_waits_for_a_quota_only_if_that_is_reached(self, given: World) -> None:
+        planned = plan(given)
+        acquired = {each.lease.id for each in of_kind(planned, AcquireLease)}
+        promised = {number for number, some in planned.reasons.items() if not kept(some)}
+        for number, reasons in planned.reasons.items():
+            for reason in kept(reasons):
+                counted = [
+                    each for each in given.leases if reason.quota in quota_limits(given, each)
+                ]
+                served = [
+                    each
+                    for each in counted
+                    if each.resource is not None or each.id in acquired | promised
+                ]
+                self.assertGreaterEqual(len(served), reason.limit)
+                self.assertEqual(
+                    reason.limit, quota_limits(given, leases_of(given)[number])[reason.quota]
+                )
+
+    @EXAMPLES
     @given(worlds(), st.randoms(use_true_random=False))
     def test_the_order_of_rows_does_not_matter(self, given: World, random) -> None:
         resources, leases = list(given.resources), list(given.leases)
@@ -429,6 +495,10 @@ class TestWhateverTheWorld(SynchronousTestCase):
                 spent += built * (blueprint.expected_price or 0.0)
                 full = living[blueprint.name] >= blueprint.limit
                 full = full or launches_left(blueprint, spent) < 1
+                ended = given.spent.get(blueprint.name, 0.0)
+                spent = daily_spending(blueprint, living_of(given, blueprint), ended, given.now)
+                spent += built * (blueprint.expected_price or 0.0)
+                full = full or launches_left_in_a_day(blueprint, spent) < 1
                 self.assertTrue(probing or full or not unused(given, planned, blueprint, lease))
 
     @EXAMPLES
@@ -441,7 +511,8 @@ class TestWhateverTheWorld(SynchronousTestCase):
         for lease in order_of_service(waiting(given), [], given.sharing, given.now):
             if lease.id not in ended:
                 requires = tuple(lease.requires.items())
-                kind = (lease.type, requires, lease.blueprints, subjects_of(lease))
+                limits = tuple(quota_limits(given, lease))
+                kind = (lease.type, requires, lease.blueprints, subjects_of(lease), limits)
                 turns.setdefault(kind, []).append(lease.id)
         for numbers in turns.values():
             served = [number in acquired for number in numbers]

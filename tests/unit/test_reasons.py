@@ -17,6 +17,7 @@ from buildbot_drydock.reasons import (
     OverBudget,
     Parking,
     Probing,
+    QuotaReached,
     Reason,
     Reclaiming,
     UnusableHost,
@@ -99,6 +100,28 @@ SENTENCES: list[tuple[Reason, str]] = [
     (
         OverBudget(blueprint="linux", spent=1.5, limit=2.0, price=0.75),
         "linux spends 1.5 of at most 2 an hour, and another costs 0.75",
+    ),
+    (
+        OverBudget(blueprint="linux", spent=9.5, limit=10.0, price=0.75, period="day"),
+        "linux has spent 9.5 of at most 10 in 24 hours, and another costs 0.75 an hour",
+    ),
+    (
+        OverBudget(blueprint="linux", spent=10.0, limit=10.0, price=None, period="day"),
+        "linux has spent 10 of at most 10 in 24 hours",
+    ),
+    (
+        QuotaReached(
+            quota="builder/nightly-*",
+            limit=2,
+            held=2,
+            holders=("lease 1 of person/ana", "lease 2 of worker/w for builder/nightly-b"),
+        ),
+        "the quota of builder/nightly-* is 2 leases, of which 2 are held: by lease 1 of person/ana, "
+        "lease 2 of worker/w for builder/nightly-b",
+    ),
+    (
+        QuotaReached(quota="person/*", limit=2, held=0, holders=(), awaited=2),
+        "the quota of person/* is 2 leases, of which 0 are held and 2 on their way",
     ),
     (
         OverBudget(blueprint="linux", spent=2.0, limit=2.0, price=None),

@@ -30,6 +30,8 @@ from buildbot_drydock.model import (
     ResourceStatus,
     World,
 )
+from buildbot_drydock.quota import Quota
+from buildbot_drydock.sharing import Sharing
 from buildbot_drydock.testing.builders import (
     NOW,
     authorization,
@@ -74,6 +76,12 @@ RULES: tuple[dict[str, Any], ...] = (
     {"allow": ("builder/tests",)},
     {"allow": ("project/*",), "needs_approval": True},
     {"needs_approval": True},
+)
+QUOTAS: tuple[dict[str, Any], ...] = (
+    {"kind": "builder", "pattern": "tests"},
+    {"kind": "builder", "pattern": "*", "each": True},
+    {"kind": "project", "pattern": "*"},
+    {"kind": "owner", "pattern": "worker/linux-00[1-5]"},
 )
 SUBJECTS = (("builder/tests",), ("builder/tests", "project/lab"), ("builder/docs",))
 POWERS: tuple[dict[str, Any], ...] = (
@@ -125,6 +133,17 @@ def world_of(seed: int) -> World:
         calls=_calls(pick, given),
         hosts={name: replace(each, name=name) for name, each in states.items()},
         authorizations=_authorizations(pick, blueprints),
+        sharing=_sharing(pick),
+        spent={each.name: pick.one_of(0.5, 7.0) for each in blueprints if pick.whole(0, 1)},
+    )
+
+
+def _sharing(pick: _Draw) -> Sharing:
+    quotas = [Quota(leases=pick.whole(0, 4), **fields) for fields in QUOTAS if not pick.whole(0, 4)]
+    return Sharing(
+        quotas=tuple(quotas),
+        fair_share=pick.one_of(None, "builder", "project", "owner"),
+        ageing_seconds=pick.one_of(1.0, 3600.0),
     )
 
 
@@ -166,6 +185,7 @@ def _blueprint(pick: _Draw, name: str) -> Blueprint:
         retired=pick.one_of(False, False, False, True),
         state=pick.one_of(*STATES),
         max_hourly_cost=pick.one_of(None, None, 1.0, 2.5),
+        max_daily_cost=pick.one_of(None, None, None, 2.0, 9.0),
         expected_price=pick.one_of(None, 0.5, 1.0),
         **pick.one_of(*RULES),
         parks=hosts is None and pick.one_of(False, True, True),

@@ -13,8 +13,9 @@ export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
       )}
       <ul className="drydock-reasons">
         {sorted(reasons).map((reason) => (
-          <li key={reason.blueprint} data-reason={reason.kind}>
-            <BlueprintLink name={reason.blueprint} />{saidOf(reason)}
+          <li key={`${reason.kind} ${reason.blueprint}`} data-reason={reason.kind}>
+            {reason.blueprint === "" ? reason.sentence
+              : <><BlueprintLink name={reason.blueprint} />{saidOf(reason)}</>}
             <div className="drydock-muted">
               {numbersOf(reason).map(([name, value]) => (
                 <span key={name} className="drydock-label">{name} {value}</span>
