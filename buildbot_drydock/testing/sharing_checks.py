@@ -11,13 +11,14 @@ from buildbot_drydock.planner import Plan
 from buildbot_drydock.planner.permission import Permission
 from buildbot_drydock.quota import limits_of
 from buildbot_drydock.sharing import Sharing
+from buildbot_drydock.slotlocks import quota_of
 from buildbot_drydock.testing.checks import Unsafe
 
 
 def no_lease_begins_over_a_quota(
     rows: Rows, sharings: Iterable[Sharing], before: Mapping[int, int | None]
 ) -> None:
-    """However many masters give leases at once, no quota is exceeded by one that begins.
+    """However many masters give leases at once, one that begins exceeds no quota, and has its lock.
 
     *sharings* are all that a master may be going by; *before* are the resources of the leases
     there were a moment ago. Leases that began before a quota was lowered may be more.
@@ -29,6 +30,8 @@ def no_lease_begins_over_a_quota(
             continue
         limits = [_limits(sharing, lease) for sharing in sharings]
         for name in set.intersection(*(set(each) for each in limits)):
+            if name not in {found[0] for key in lease.locks if (found := quota_of(key))}:
+                raise Unsafe(f"a lease begins without a lock of {name}: {lease}")
             most = max(each[name] for each in limits)
             counted = sum(name in _limits(sharings[0], other) for other in held)
             if counted > most:

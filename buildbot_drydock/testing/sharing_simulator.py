@@ -59,6 +59,7 @@ class SharingSimulation(Simulation):
 
     def _habits(self) -> dict[str, Any]:
         return {
+            "holders": self._drawn.randint(2, 5),
             "sharing": lambda: self.sharing,
             "priority": lambda: self._drawn.choice([0, 0, 0, 1, 5]),
             "examine": self._examine,

@@ -144,9 +144,8 @@ class Simulation:
             {b.name: self._provider(b) for b in self.blueprints},
             lambda: self.blueprints,
             skew_seconds=self.skews[number],
-            holders=self.random.randint(1, 3),
             wishes=self.wishes,
-            **self._habits(),
+            **{"holders": self.random.randint(1, 3), **self._habits()},
         )
         if self.calm:
             master.rounds_left = 2

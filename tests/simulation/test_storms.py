@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from twisted.trial.unittest import SynchronousTestCase as TestCase
 
-from buildbot_drydock import events
+from buildbot_drydock import events, slotlocks
 from buildbot_drydock.actions import AcquireLease
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.model import AuthorizationStatus, Lease, Notice, Power, ResourceStatus, Rows
@@ -157,10 +157,12 @@ class TestCheckers(TestCase):
         def rules(*limits: int) -> list[Sharing]:
             return [Sharing(quotas=(Quota(kind="owner", pattern="*", leases=n),)) for n in limits]
 
-        rows = Rows(
-            resources=(resource(1), resource(2)),
-            leases=(lease(1, on=1), lease(2, on=2), lease(3)),
-        )
+        def held(number: int, *locks: str) -> Lease:
+            return replace(lease(number, on=number), locks=locks)
+
+        locks = [slotlocks.quota("*", number) for number in range(2)]
+        first, second = held(1, locks[0]), held(2, locks[1])
+        both = Rows(resources=(resource(1), resource(2)), leases=(first, second, lease(3)))
         check = no_lease_begins_over_a_quota
         for sharings, before in (
             (rules(2), {1: 1, 2: None}),
@@ -169,9 +171,12 @@ class TestCheckers(TestCase):
             ([*rules(1), Sharing()], {1: 1}),
             ([], {}),
         ):
-            check(rows, sharings, before)
+            check(both, sharings, before)
         for before in ({1: 1, 2: None}, {1: 1}, {}):
-            self.assertRaises(checks.Unsafe, check, rows, rules(1, 1), before)
+            self.assertRaises(checks.Unsafe, check, both, rules(1, 1), before)
+        unlocked = replace(both, leases=(first, held(2, slotlocks.slot(2, 0)), lease(3)))
+        check(unlocked, rules(2), {1: 1, 2: 2})
+        self.assertRaises(checks.Unsafe, check, unlocked, rules(2), {1: 1})
 
     def test_a_lease_that_is_passed_over_is_noticed(self) -> None:
         def check(waits: Lease, served: Lease) -> None:

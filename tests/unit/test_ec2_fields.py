@@ -86,6 +86,7 @@ WRONG: dict[str, tuple[Any, ...]] = {
     "dead_man_hours": (0, -1, "12"),
     "prices": ({"m7i.large": "0.1"}, {"m7i.large": -0.1}, {"m5.large": 0.1}, 0.1),
     "minimum_billing": (-1, "a minute"),
+    "max_daily_cost": (0, -1),
     "max_hourly_cost": (0, -1, 0.5),  # the last as there are no prices
     "profile": ("", 3),
     "role_arn": ("builds", "arn:aws:iam::1:role/x"),

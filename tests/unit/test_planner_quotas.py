@@ -53,6 +53,7 @@ class TestWhatItCounts(PlannerTestCase):
             Quota(kind="owner", pattern="builder/*", leases=1),
         ):
             self.assertEqual(self.counted(quota, *asked), [], quota)
+        self.assertEqual(self.counted(NIGHTLY, "worker/w", "builder/Nightly-1"), [])
 
     def test_of_two_that_count_the_same_the_lower_one_holds(self) -> None:
         quotas = [Quota(kind="builder", pattern="a", leases=n) for n in (3, 1, 2)]
