@@ -171,7 +171,8 @@ class Crew:
             return True
         hindrances = self._hindrances(subjects)
         self._barred[subjects] = (worker, hindrances)
-        if not counts and not hindrances and not self._may_be_had(worker, subjects):
+        at_odds = worker.idle_on is not None and not counts and not hindrances
+        if at_odds and not self._may_be_had(worker, subjects):
             self._refused.add(worker.name)
             worker.make_way()
         return False

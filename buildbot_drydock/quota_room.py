@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from buildbot_drydock.authorization import Subjects, subjects_of
 from buildbot_drydock.model import Lease, LeaseStatus, World
-from buildbot_drydock.quota import limits_of, of_subjects
+from buildbot_drydock.quota import Counting, of_subjects
 
 
 class QuotaRoom:
     def __init__(self, world: World) -> None:
         self._quotas = of_subjects(world.sharing.quotas)
-        self._limits: dict[Subjects, Mapping[str, int]] = {}
+        self._counting = Counting(self._quotas)
         self._counted: Counter[str] = Counter()  # by quota, the leases that wait included
         self._waiting: Counter[str] = Counter()
         self._of_owner: dict[str, frozenset[str]] = {}  # the quotas that its leases count in
@@ -40,9 +40,7 @@ class QuotaRoom:
             self._of_owner[lease.owner] = known.union(names)
 
     def _limits_of(self, subjects: Subjects) -> Mapping[str, int]:
-        if subjects not in self._limits:
-            self._limits[subjects] = limits_of(self._quotas, "", subjects)
-        return self._limits[subjects]
+        return self._counting.limits("", subjects)
 
     def left(self, subjects: Subjects) -> float:
         """Return how many more leases may be asked for: one may wait, so that all see it wait."""
@@ -75,11 +73,11 @@ def _kept_waiting(world: World) -> frozenset[int]:
     quotas = world.sharing.quotas
     if not quotas:
         return frozenset()
-    taken: Counter[str] = Counter()
+    counting, taken = Counting(quotas), Counter[str]()
     kept = set()
     # Whoever has a slot is counted before those who wait.
     for lease in sorted(world.leases, key=lambda lease: (lease.resource is None, lease.id)):
-        limits = limits_of(quotas, lease.owner, subjects_of(lease))
+        limits = counting.limits(lease.owner, subjects_of(lease))
         reached = any(taken[name] >= limit for name, limit in limits.items())
         if lease.status is LeaseStatus.PENDING and reached:
             kept.add(lease.id)

@@ -70,13 +70,6 @@ _bug(
 _bug(
     "policy.py",
     POLICY,
-    "the lowest priority goes first",
-    "(-lease.priority, lease",
-    "(lease.priority, lease",
-)
-_bug(
-    "policy.py",
-    POLICY,
     "a spent budget lets two hosts be tried",
     "and booting:",
     "and booting > 1:",
@@ -789,7 +782,8 @@ _bug(
     "store/changes.py",
     MEMORY,
     "one slot is given twice in a batch",
-    "            and key not in taken\n",
+    "(key in held or key in taken for key in keys)",
+    "(key in held for key in keys)",
 )
 _bug(
     "store/changes.py",

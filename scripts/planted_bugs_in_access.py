@@ -166,8 +166,8 @@ _bug(
     "controller.py",
     TURNS,
     "after a reconfig, decisions are not read before they count",
-    "            if wanted <= known:\n                return",
-    "            if True:\n                return",
+    "            if all(set(names) <= set(known.get(each, ())) for each, names in wanted.items()):\n",
+    "            if True:\n",
 )
 _bug(
     "store/changes.py",
@@ -204,8 +204,8 @@ _bug(
     "crew.py",
     OFFERS,
     "a build runs on what another builder was given",
-    "if refused is not None and resource.blueprint not in refused:",
-    "if refused is not None:",
+    "if counts and resource.blueprint not in self._refused_by(subjects):",
+    "if counts:",
 )
 _bug(
     "crew.py",
@@ -218,7 +218,7 @@ _bug(
     "crew.py",
     OFFERS,
     "builders are not woken when something was decided about them",
-    "            if self._refused_by(subjects) != refused:\n",
+    "            if self._hindrances(subjects) != hindrances:\n",
     "            if not self._workers:\n",
 )
 

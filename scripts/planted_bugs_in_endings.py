@@ -143,7 +143,8 @@ _bug(
     "latent/worker.py",
     WORKERS,
     "a worker stays on a host that is to end after its build",
-    "        if self._notice is not None:\n            return True\n",
+    "            return self._notice is not None\n",
+    "            return False\n",
 )
 _bug(
     "latent/worker.py",
@@ -187,8 +188,8 @@ _bug(
     "costs.py",
     COSTS,
     "an exact budget is refused for want of a rounding error",
-    "(left + _EXACT) // blueprint.expected_price",
-    "left // blueprint.expected_price",
+    "(left + _EXACT) // price",
+    "left // price",
 )
 _bug(
     "costs.py",

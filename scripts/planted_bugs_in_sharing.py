@@ -8,6 +8,7 @@ QUOTAS = ("tests/unit/test_planner_quotas.py",)
 ORDER = ("tests/unit/test_planner_order.py",)
 OFFERS = ("tests/unit/test_offers_quotas.py",)
 BUDGET = ("tests/unit/test_planner_budget.py",)
+CONTROLLER = ("tests/unit/test_controller.py",)
 EXECUTOR = ("tests/unit/test_executor.py",)
 CONTENTION = ("tests/contract/test_quota_contention.py::TestContentionOnSqlite",)
 STORMS = (
@@ -190,6 +191,20 @@ _bug(
 
 # --- the order of service ------------------------------------------------------------------------
 
+_bug(
+    "planner/order.py",
+    ORDER,
+    "the lowest priority goes first",
+    "sorted(by_urgency.items(), reverse=True)",
+    "sorted(by_urgency.items())",
+)
+_bug(
+    "controller.py",
+    CONTROLLER,
+    "what was spent in a day is not read",
+    "if each.max_daily_cost is not None",
+    "if False",
+)
 _bug(
     "planner/order.py",
     ORDER,

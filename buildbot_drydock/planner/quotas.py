@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from buildbot_drydock import slotlocks
 from buildbot_drydock.authorization import subjects_of
 from buildbot_drydock.model import Lease, World
-from buildbot_drydock.quota import limits_of
+from buildbot_drydock.quota import Counting
 from buildbot_drydock.reasons import QuotaReached
 
 
@@ -19,8 +19,9 @@ class Quotas:
     """
 
     def __init__(self, world: World) -> None:
+        self._counting = Counting(world.sharing.quotas)
         self._quotas = world.sharing.quotas
-        self._limits: dict[int, Mapping[str, int]] = {}  # by lease
+        self._reasons: dict[tuple[str, int], QuotaReached] = {}  # by quota, and to how many given
         self._locked: dict[str, set[int]] = {}  # by quota: which of its locks are held
         self._holders: dict[str, list[Lease]] = {}  # by quota, whether by its locks or without
         self._given: dict[str, int] = {}  # by quota, to how many this plan gives one
@@ -40,9 +41,7 @@ class Quotas:
             self._holders.setdefault(name, []).append(lease)
 
     def _limits_of(self, lease: Lease) -> Mapping[str, int]:
-        if lease.id not in self._limits:
-            self._limits[lease.id] = limits_of(self._quotas, lease.owner, subjects_of(lease))
-        return self._limits[lease.id]
+        return self._counting.limits(lease.owner, subjects_of(lease))
 
     def reached(self, lease: Lease) -> QuotaReached | None:
         """Return the first quota that leaves nothing for a lease, if there is one."""
@@ -51,14 +50,21 @@ class Quotas:
         for name, limit in self._limits_of(lease).items():
             holders, given = self._holders.get(name, []), self._given.get(name, 0)
             if len(holders) + given >= limit:
-                return QuotaReached(
-                    quota=name,
-                    limit=limit,
-                    held=len(holders),
-                    holders=tuple(f"lease {each.id} of {_asker(each)}" for each in holders),
-                    awaited=given,
-                )
+                return self._reason(name, limit, given)
         return None
+
+    def _reason(self, name: str, limit: int, given: int) -> QuotaReached:
+        """All leases that one quota keeps waiting share one value."""
+        if (name, given) not in self._reasons:
+            holders = self._holders.get(name, [])
+            self._reasons[name, given] = QuotaReached(
+                quota=name,
+                limit=limit,
+                held=len(holders),
+                holders=tuple(f"lease {each.id} of {_asker(each)}" for each in holders),
+                awaited=given,
+            )
+        return self._reasons[name, given]
 
     def take(self, lease: Lease) -> tuple[str, ...]:
         """Use up what a lease needs, which it gets now or will get; return its slot locks."""

@@ -1,12 +1,14 @@
+from dataclasses import replace
+
 from twisted.internet.defer import Deferred
 
 from buildbot_drydock import events
 from buildbot_drydock.actions import ListHosts
 from buildbot_drydock.controller import Controller
 from buildbot_drydock.interfaces import HostSpec
-from buildbot_drydock.model import LeaseStatus, Rows, World
+from buildbot_drydock.model import LeaseStatus, ResourceStatus, Rows, World
 from buildbot_drydock.planner import Plan
-from buildbot_drydock.testing.builders import NOW, blueprint
+from buildbot_drydock.testing.builders import NOW, blueprint, resource
 from tests.unit.core import CoreTestCase
 
 
@@ -42,6 +44,15 @@ class TestObserving(CoreTestCase):
         read.callback(None)
         world = self.successResultOf(observing)
         self.assertNotIn("new", world.inventories["linux"].hosts)
+
+    def test_what_was_spent_in_a_day_is_read_where_that_is_limited(self) -> None:
+        self.configure(blueprint(limit=3, max_daily_cost=9.0, expected_price=1.0))
+        ended = replace(resource(7), hourly_price=2.0, created_at=NOW - 3600, since=NOW)
+        self.store._ended_resources[7] = replace(ended, status=ResourceStatus.DESTROYED)
+        self.assertEqual(self.now(self.controller.observe()).spent, {"linux": 2.0})
+        self.configure(blueprint(limit=3))
+        self.turn()
+        self.assertEqual(self.now(self.controller.observe()).spent, {})
 
     def test_what_another_master_did_reaches_the_holders(self) -> None:
         lease = self.now(self.leases.request(owner="worker/1"))

@@ -105,6 +105,13 @@ class CrewTests(Case):
             self.see(world(blueprint(limit=limit), resources=[resource(1)], sharing=TWO))
             self.assertIn("a", self.woken)
 
+    def test_none_makes_way_while_it_builds(self) -> None:
+        docs = self.warm("a", 1)
+        docs.idle_on = None
+        self.see(self.held(DOCS))
+        self.assertFalse(self.crew.may_use(docs, resource(1), NIGHTLY))
+        self.assertEqual(docs.made_way, [])
+
     def test_none_makes_way_for_what_a_quota_keeps_waiting(self) -> None:
         docs = self.warm("c", 3)
         self.see(self.held(NIGHTLY, NIGHTLY, DOCS, limit=3))
