@@ -322,6 +322,11 @@ class PricedFields(CommonFields):
         json_schema_extra=unit("seconds"),
     )
 
+    def cost_limits(self) -> dict[str, float]:
+        """Return what its resources may cost, by field; for either, prices must be known."""
+        limits = {"max_hourly_cost": self.max_hourly_cost, "max_daily_cost": self.max_daily_cost}
+        return {field: limit for field, limit in limits.items() if limit is not None}
+
 
 @dataclass(frozen=True)
 class Surroundings:

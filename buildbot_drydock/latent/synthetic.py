@@ -308,21 +308,21 @@ class SyntheticPoolFields(ParkingFields):
                 "set lifetime_seconds, or leave notice_seconds out",
             )
 
-        if self.max_hourly_cost is not None:
-            yield from self._price_conflicts(self.max_hourly_cost)
+        for field, limit in self.cost_limits().items():
+            yield from self._price_conflicts(field, limit)
 
-    def _price_conflicts(self, most: float) -> Iterator[Conflict]:
+    def _price_conflicts(self, field: str, most: float) -> Iterator[Conflict]:
         if self.hourly_price is None:
             yield Conflict(
-                ("max_hourly_cost", "hourly_price"),
+                (field, "hourly_price"),
                 "nobody knows what a host costs",
                 "set hourly_price, too",
             )
         elif self.hourly_price > most:
             yield Conflict(
-                ("max_hourly_cost", "hourly_price"),
-                f"one host at {self.hourly_price:g} costs more than {most:g} an hour",
-                f"raise max_hourly_cost to {self.hourly_price:g} or more, or lower hourly_price",
+                (field, "hourly_price"),
+                f"an hour of one host costs {self.hourly_price:g}, more than {most:g}",
+                f"raise {field} to {self.hourly_price:g} or more, or lower hourly_price",
             )
 
     def script(self) -> Script:

@@ -366,7 +366,13 @@ class TestSyntheticPool(SynchronousTestCase):
             (
                 {"max_hourly_cost": 2, "hourly_price": 2.5},
                 ("max_hourly_cost", "hourly_price"),
-                "one host at 2.5 costs more than 2 an hour",
+                "an hour of one host costs 2.5, more than 2",
+            ),
+            ({"max_daily_cost": 2}, ("max_daily_cost", "hourly_price"), "nobody knows"),
+            (
+                {"max_daily_cost": 2, "hourly_price": 2.5},
+                ("max_daily_cost", "hourly_price"),
+                "raise max_daily_cost to 2.5 or more",
             ),
         ):
             (problem,) = SyntheticPool("linux", **fields).problems

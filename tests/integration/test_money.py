@@ -33,6 +33,28 @@ class MoneyTests(Case):
         await self.finish(SUCCESS)
         await self.stop()
 
+    async def test_a_lease_that_there_is_no_money_for_in_a_day_waits_and_says_so(self) -> None:
+        self.blueprint |= {"max_hourly_cost": None, "max_daily_cost": 3.0, "idle_timeout": 0}
+        await self.start()
+        first = await self.service.leases.request(owner="person/ana")
+        await self.advance(1)
+        waiting = await self.service.leases.request(owner="person/bob")
+        await self.advance(1)
+        (told,) = self.service.leases.reasons(waiting.id)
+        assert isinstance(told, OverBudget)
+        self.assertEqual((told.period, told.limit, told.price), ("day", 3.0, 2.0))
+        self.assertAlmostEqual(told.spent, 2.0, delta=0.01)
+        await self.service.leases.release(first.id, "done")
+        await self.advance(30)
+        living = {lease.id: lease.status.value for lease in await self.leases()}
+        self.assertEqual(living, {waiting.id: "active"}, "less than an hour was spent in the end")
+        await self.service.leases.release(waiting.id, "done")
+        await self.advance(30)
+        rows = await self.service.store.rows(spent_by=["linux"])
+        self.assertGreater(rows.spent["linux"], 0)
+        self.assertEqual(self.service.controller.world.spent.keys(), {"linux"})
+        await self.stop()
+
     async def test_an_idle_worker_makes_way_for_a_lease_that_waits_for_money(self) -> None:
         self.blueprint["choices"] = {"image": ["old", "new"]}
         await self.start()

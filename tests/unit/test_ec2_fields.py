@@ -158,6 +158,8 @@ class TestFields(SynchronousTestCase):
         ):
             (told,) = sentences(max_hourly_cost=2.0, **fields)
             self.assertIn(words, told)
+            (told,) = sentences(max_daily_cost=2.0, **fields)
+            self.assertIn(words.replace("hourly", "daily"), told)
 
     def test_what_is_good_is_good(self) -> None:
         for fields in (

@@ -99,7 +99,7 @@ class MergingTests(SynchronousTestCase):
 
     def test_conflicts_with_what_is_configured_count_too(self) -> None:
         found = edited(pool(hourly_price=0.5), overrides(max_hourly_cost=0.1))
-        self.assertIn("one host at 0.5 costs more", found.ignored["max_hourly_cost"])
+        self.assertIn("an hour of one host costs 0.5", found.ignored["max_hourly_cost"])
 
 
 class EditTests(SynchronousTestCase):

@@ -391,23 +391,25 @@ class EC2PoolFields(SSHPoolFields, EC2ParkingFields):
                 f"{', '.join(strangers)} is priced, and not in instance_types",
                 "give prices the types that are",
             )
-        if self.max_hourly_cost is None:
-            return
+        for field, limit in self.cost_limits().items():
+            yield from self._conflicts_of_limit(field, limit)
+
+    def _conflicts_of_limit(self, field: str, limit: float) -> Iterator[Conflict]:
         most = None if self.spot is None else self.spot.max_price
         prices = {each: known_beforehand(each, self.prices, most) for each in self.all_candidates}
         unknown = [each for each, price in prices.items() if price is None]
         if unknown:
             yield Conflict(
-                ("max_hourly_cost", "prices"),
+                (field, "prices"),
                 f"nothing says what {unknown[0]} may cost",
                 "give prices each of the instance_types",
             )
         dearest = max((price for price in prices.values() if price is not None), default=0.0)
-        if dearest > self.max_hourly_cost:
+        if dearest > limit:
             yield Conflict(
-                ("max_hourly_cost", "prices"),
-                f"one instance at {dearest:g} costs more than {self.max_hourly_cost:g} an hour",
-                f"raise max_hourly_cost to {dearest:g} or more, or leave that type out",
+                (field, "prices"),
+                f"an hour of one instance costs {dearest:g}, more than {limit:g}",
+                f"raise {field} to {dearest:g} or more, or leave that type out",
             )
 
     @property
