@@ -91,10 +91,13 @@ class Host(Protocol):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
         """Start a process that outlives the call and the master, marked with *tag*.
 
         Does nothing if a process so marked is running. *log* is a file on the host for its output.
+        *file* is the path and the content of one that is written before, which no others may read:
+        what other users must not see can't be among the arguments.
         What was stopped is never started again: a start may be under way when somebody else gives
         up on it, and arrive long after, as when a network comes back. It raises ``HostError``.
         """

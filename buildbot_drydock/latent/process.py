@@ -6,10 +6,12 @@ Knows hosts and worker processes, and nothing of a master's worker objects.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from buildbot_drydock.errors import HostError
 from buildbot_drydock.interfaces import Host
+from buildbot_drydock.latent import standby
 
 # A process that cannot log in waits longer after each attempt, up to a minute, and ends itself
 # after this many in a row: about ten minutes. It is what is left of an orphan that nobody stops.
@@ -70,15 +72,15 @@ class WorkerProcess:
     async def start(self, login: Login, *, lease: int) -> None:
         """Write the configuration and start the process, if it does not run yet.
 
-        Two round trips: a password must not be where others see it, as arguments and, with some
-        hosts, variables of a process are. So it travels in a file, which others may not read.
+        A password must not be where others see it, as arguments and, with some hosts, variables of
+        a process are. So it travels in a file, which others may not read.
         """
-        await self.host.write(f"{self.directory}/{TACTICS_FILE}", tactics(login, lease=lease))
         await self.host.start(
-            [self.python, "-c", _RUN, "--nodaemon", "--no_save", "--pidfile=", *_SOURCE],
+            command(self.python),
             tag=self.tag,
             cwd=self.directory,
             log=LOG,
+            file=(f"{self.directory}/{TACTICS_FILE}", tactics(login, lease=lease)),
         )
 
     async def running(self) -> bool:
@@ -97,7 +99,23 @@ class WorkerProcess:
         return "its log ends with:\n" + "\n".join(lines) if lines else "its log is empty"
 
 
-_SOURCE: Final = (f"--python={TACTICS_FILE}", "--logfile=-")
+_OPTIONS: Final = (
+    *("--nodaemon", "--no_save", "--pidfile="),
+    *(f"--python={TACTICS_FILE}", "--logfile=-"),
+)
+_STANDBY: Final = Path(standby.__file__).read_text("utf-8")
+# What the process would import once it has begun.
+_IMPORTED: Final = ("buildbot_worker.bot", "twisted.scripts.twistd", "twisted.internet.reactor")
+
+
+def command(python: str) -> list[str]:
+    """Return what is started for any lease."""
+    return [python, "-c", _RUN, *_OPTIONS]
+
+
+def standby_command(python: str) -> list[str]:
+    """Return what can be started before there is a lease, to take the place of ``command``."""
+    return [python, "-c", _STANDBY, *_IMPORTED, "--", *_OPTIONS]
 
 
 def tactics(login: Login, *, lease: int) -> bytes:

@@ -138,9 +138,15 @@ class SyntheticHost:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
         process = Process(argv=tuple(argv), env=dict(env or {}), cwd=cwd, log=log)
-        await self._on_machine("start", lambda machine: machine.start(tag, process))
+
+        def effect(machine: Machine) -> None:
+            if machine.start(tag, process) and file is not None:
+                machine.files.update([file])
+
+        await self._on_machine("start", effect)
 
     async def running(self, tag: str) -> bool:
         return await self._on_machine("running", lambda machine: tag in machine.processes)

@@ -143,11 +143,11 @@ class Machine:
     files: dict[str, bytes] = field(default_factory=dict)  # by path
     stopped: set[str] = field(default_factory=set)  # tags, which are never started again
 
-    def start(self, tag: str, process: Process) -> None:
-        """Raises ``HostError`` if what bears the tag was stopped before."""
+    def start(self, tag: str, process: Process) -> bool:
+        """Return whether it had not run yet. Raises ``HostError`` if it was stopped before."""
         if tag in self.stopped:
             raise HostError(f"host {self.token}: {tag} was stopped before it was started")
-        self.processes.setdefault(tag, process)
+        return self.processes.setdefault(tag, process) is process
 
     def stop(self, tag: str) -> None:
         self.stopped.add(tag)

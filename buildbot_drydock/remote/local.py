@@ -100,11 +100,14 @@ class LocalHost:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
         environment = {**self._environment(env), TAG_MARK: tag}
-        await self._under_lock(
-            f"start {argv[0]}", self._start_once, argv, tag, environment, cwd, log
-        )
+
+        def start_once() -> bool:
+            return self._start_once(argv, tag, environment, cwd, log, file)
+
+        await self._under_lock(f"start {argv[0]}", start_once)
 
     async def _under_lock(
         self, doing: str, function: Callable[..., bool], *arguments: object
@@ -150,19 +153,22 @@ class LocalHost:
         environment: Mapping[str, str],
         cwd: str | None,
         log: str | None,
+        file: tuple[str, bytes] | None,
     ) -> bool:
         """Start the process unless it runs; tell whether that could be found out.
 
         The lock makes a look and a start one step, for all masters on this machine. A child holds
         it, too, until it bears its mark, so a master that dies in between leaves no gap either.
         """
-        where = self._working_directory(cwd)
+        self._require()
         with _held(self._directory / _START_LOCK) as held:
             if held and self._note_of_stop(tag).exists():
                 raise HostError(f"cannot start {argv[0]}: {tag} was stopped before")
             if held and not marked(TAG_MARK, tag):
                 try:
-                    self._spawn(argv, environment, where, log)
+                    if file is not None:
+                        write_atomically(self._directory / file[0], file[1])
+                    self._spawn(argv, environment, self._working_directory(cwd), log)
                 except OSError as error:
                     raise HostError(f"cannot start {argv[0]}: {_told(error)}") from error
         return held

@@ -142,6 +142,20 @@ class TagsContract(_HostContract):
         await self.host.start(["sleep", "600"], tag=self.tag)
         self.assertTrue(await self.host.running(self.tag))
 
+    async def test_a_file_is_written_with_a_start(self) -> None:
+        given = ("some where/given", bytes(range(256)) * 100)
+        await self.host.start(["sleep", "600"], tag=self.tag, file=given)
+        self.assertEqual(await self.host.read(given[0]), given[1])
+
+    async def test_a_start_that_starts_nothing_writes_no_file(self) -> None:
+        await self.host.start(["sleep", "600"], tag=self.tag, file=("given", b"first"))
+        await self.host.start(["sleep", "600"], tag=self.tag, file=("given", b"second"))
+        self.assertEqual(await self.host.read("given"), b"first")
+        await self.host.stop(self.tag)
+        late = self.host.start(["sleep", "600"], tag=self.tag, file=("given", b"third"))
+        await self.fails(Deferred.fromCoroutine(late))
+        self.assertEqual(await self.host.read("given"), b"first")
+
     async def test_a_start_and_a_stop_at_once_leave_nothing(self) -> None:
         for number in range(5):
             tag = f"{self.tag}-{number}"
@@ -306,6 +320,18 @@ class HostContract(FilesContract, TagsContract, CommandsContract):
         while not await self.host.exists("place/answer"):
             await self.pause()
         self.assertEqual(await self.host.read("place/answer"), b"it's $HOME\nmarker\nsaid\n")
+
+    async def test_a_started_process_finds_its_file_which_others_may_not_read(self) -> None:
+        await self.host.start(
+            ["sh", "-c", "{ cat given; ls -l given; } > said; mv said answer"],
+            tag=self.tag,
+            cwd="place",
+            file=("place/given", b"secret\n"),
+        )
+        while not await self.host.exists("place/answer"):
+            await self.pause()
+        answer = (await self.host.read("place/answer")).decode()
+        self.assertRegex(answer, r"^secret\n-rw-------")
 
     async def test_starting_what_does_not_exist_fails_or_ends(self) -> None:
         call = Deferred.fromCoroutine(self.host.start(["no-such-command-at-all"], tag=self.tag))

@@ -182,9 +182,12 @@ class MachineHost:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
         await self._link.turn(f"start {tag}")
         if tag not in self._link.machine.tags():
+            if file is not None:
+                self._link.machine.files[self._path(file[0])] = file[1]
             marks = {**self._marks, TAG_MARK: tag}
             self._link.machine.processes.append(MachineProcess(tuple(argv), marks))
 

@@ -155,8 +155,11 @@ class SteppedHost(_Stepped):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
-        await self._step(lambda: self._host.start(argv, tag=tag, env=env, cwd=cwd, log=log))
+        await self._step(
+            lambda: self._host.start(argv, tag=tag, env=env, cwd=cwd, log=log, file=file)
+        )
 
     async def running(self, tag: str) -> bool:
         return await self._step(lambda: self._host.running(tag))

@@ -134,7 +134,7 @@ class StartTests(Case):
 
     async def test_a_build_stopped_while_its_host_hangs_ends_at_once(self) -> None:
         await self.start()
-        self.let_hang("write")
+        self.let_hang("start")
         await self.request_build()
         await self.stop_build()
         self.assertEqual(await self.results(), [CANCELLED])
@@ -179,7 +179,7 @@ class StartTests(Case):
     async def test_a_build_fails_after_so_many_failed_starts_naming_the_reasons(self) -> None:
         self.pool["max_start_attempts"] = 3
         await self.start()
-        self.let_fail("write", message="the disk is full")
+        self.let_fail("start", message="the disk is full")
         request = await self.request_build()
         await self.advance(200)
         self.assertEqual(await self.results(), [RETRY, RETRY, EXCEPTION])
@@ -192,7 +192,7 @@ class StartTests(Case):
     async def test_failed_starts_are_forgotten_when_one_succeeds(self) -> None:
         self.pool["max_start_attempts"] = 2
         await self.start()
-        self.let_fail("write", times=1)
+        self.let_fail("start", times=1)
         request = await self.request_build()
         await self.advance(30)
         await self.log_in()
@@ -204,7 +204,7 @@ class StartTests(Case):
 
     async def test_a_host_that_hangs_is_given_up_and_the_build_tried_again(self) -> None:
         await self.start()
-        self.let_hang("write")
+        self.let_hang("start")
         await self.request_build()
         await self.advance(119)
         self.assertEqual(await self.results(), [None])

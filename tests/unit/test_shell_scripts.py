@@ -28,6 +28,12 @@ WITHOUT_PROC = ("[ -r /proc/self/environ ]", "false")
 WITHOUT_FLOCK = ("command -v flock", "command -v no-such-flock")
 WITHOUT_SETSID = ("command -v setsid", "command -v no-such-setsid")
 
+# What a start is given that asks for nothing special.
+_NOTHING = {
+    **{"cwd": "", "log": "", "log_directory": "", "mark": "a=b", "notes": "x", "environment": ""},
+    **{"file": "", "file_directory": "", "size": "0", "standby": "", "standby_mark": ""},
+}
+
 # What a process can be given: any text but null characters.
 texts = st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30
@@ -269,8 +275,7 @@ class ProcessScriptsTests(ScriptsCase):
         self.addCleanup(self.stop)
 
     def start(self, script: str, **values: str) -> bytes:
-        usual = {"cwd": "", "log": "", "log_directory": "", "mark": f"{TAG_MARK}={self.tag}"}
-        usual["notes"] = "x"
+        usual = {**_NOTHING, "mark": f"{TAG_MARK}={self.tag}"}
         usual["environment"] = exports({TAG_MARK: self.tag})
         return self.succeeds(processes.START, "sh", "-c", script, **{**usual, **values})
 
@@ -369,35 +374,19 @@ class ProcessScriptsTests(ScriptsCase):
     def test_a_lock_that_is_held_is_waited_for_and_its_name_told(self) -> None:
         (self.directory / ".drydock-start.link").symlink_to(str(os.getpid()))
         self.lacking(WITHOUT_FLOCK, ("-lt 200", "-lt 3"))
-        done = self.ask(
-            processes.START,
-            "true",
-            **{"cwd": "", "log": "", "mark": "a=b", "notes": "x", "environment": ""},
-        )
+        done = self.ask(processes.START, "true", **_NOTHING)
         self.assertEqual(done.returncode, scripts.FAILED)
         self.assertIn(str(self.directory).encode(), done.stderr)
 
     def test_what_cannot_be_found_is_told(self) -> None:
-        done = self.ask(
-            processes.START,
-            "no-such-command",
-            **{
-                "cwd": "",
-                "log": "",
-                "log_directory": "",
-                "mark": "a=b",
-                "notes": "x",
-                "environment": "",
-            },
-        )
+        done = self.ask(processes.START, "no-such-command", **_NOTHING)
         self.assertEqual(done.returncode, scripts.FAILED)
         self.assertIn(b"no-such-command: not found", done.stderr)
 
     def test_a_script_whose_caller_has_gone_starts_nothing(self) -> None:
         reading, writing = os.pipe()
         os.close(reading)
-        usual = {"cwd": "", "log": "", "log_directory": "", "mark": f"{TAG_MARK}={self.tag}"}
-        usual["notes"] = "x"
+        usual = {**_NOTHING, "mark": f"{TAG_MARK}={self.tag}"}
         usual["environment"] = exports({TAG_MARK: self.tag})
         values = {"directory": str(self.directory), **usual}
         done = subprocess.run(
@@ -409,6 +398,14 @@ class ProcessScriptsTests(ScriptsCase):
         )
         os.close(writing)
         self.assertNotEqual(done.returncode, 0)
+        self.assertFalse(self.runs())
+
+    def test_a_start_whose_file_was_cut_off_starts_nothing(self) -> None:
+        mark = f"{TAG_MARK}={self.tag}"
+        values = {**_NOTHING, "mark": mark, "file": "./a/b", "file_directory": "./a", "size": "8"}
+        done = self.ask(processes.START, "sleep", "600", content=b"half", **values)
+        self.assertEqual(done.returncode, scripts.CUT_OFF)
+        self.assertEqual(list((self.directory / "a").iterdir()), [])
         self.assertFalse(self.runs())
 
     def test_who_looks_bears_the_mark_and_survives(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,16 +29,12 @@ class RecordingHost:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.written: dict[str, bytes] = {}
-        self.modes: dict[str, int] = {}
         self.started: Sequence[str] = ()
         self.options: Mapping[str, Any] = {}
 
-    async def write(self, path: str, content: bytes, *, mode: int = 0o600) -> None:
-        self.calls.append("write")
-        self.written[path], self.modes[path] = content, mode
-
-    async def start(self, argv: Sequence[str], **options: Any) -> None:
+    async def start(self, argv: Sequence[str], *, file: tuple[str, bytes], **options: Any) -> None:
         self.calls.append("start")
+        self.written.update([file])
         self.started, self.options = argv, options
 
 
@@ -137,14 +132,14 @@ class WorkerProcessTests(SynchronousTestCase):
         started: RecordingHost = host
         return started
 
-    def test_it_takes_two_round_trips(self) -> None:
-        self.assertEqual(self.start().calls, ["write", "start"])
+    def test_it_takes_one_round_trip(self) -> None:
+        self.assertEqual(self.start().calls, ["start"])
 
-    def test_the_password_is_in_a_file_that_others_may_not_read_and_nowhere_else(self) -> None:
+    def test_the_password_is_in_the_file_and_nowhere_else(self) -> None:
         host = self.start()
         ((path, content),) = host.written.items()
         self.assertIn(b"secret", content)
-        self.assertFalse(host.modes[path] & (stat.S_IRWXG | stat.S_IRWXO))
+        self.assertEqual(path, "worker-0/buildbot.tac")
         self.assertNotIn("secret", repr((host.started, host.options)))
 
     def test_it_tells_who_looks_after_the_worker_and_leaves_what_somebody_wrote(self) -> None:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from buildbot_drydock.errors import DrydockError, HostError, Misconfigured
 from buildbot_drydock.interfaces import Host
+from buildbot_drydock.latent.process import command, standby_command
 from buildbot_drydock.remote.shell.host import ShellHost
 
 FindInterpreter: TypeAlias = Callable[[Host], Awaitable[str]]
@@ -42,18 +43,32 @@ class Interpreters:
         """
         try:
             await host.make_directory()
+            return self._known(image) or await self._found(host, image)
         except HostError as error:
             raise _judged(error) from error
-        python = self._of_images.get(image, "") if image else ""
-        if python:
-            return python
+
+    async def prestarted(self, host: ShellHost, image: str) -> str:
+        """Likewise, and have a Python stand by there to be a worker: one command, once it is known."""
+        python = self._known(image) or await self.prepared(host, image)
         try:
-            python = await self._find(host)
+            await prestart(host, python)
         except HostError as error:
             raise _judged(error) from error
+        return python
+
+    def _known(self, image: str) -> str:
+        return self._of_images.get(image, "") if image else ""
+
+    async def _found(self, host: ShellHost, image: str) -> str:
+        python = await self._find(host)
         if image and f"/{self._directory}/" not in python:
             self._of_images[image] = python  # it is of the image, and was not made just now
         return python
+
+
+async def prestart(host: ShellHost, python: str) -> None:
+    """Have a Python stand by in a container, to be the worker of its next lease."""
+    await host.stand_by(standby_command(python), instead_of=command(python))
 
 
 def _judged(error: HostError) -> DrydockError:

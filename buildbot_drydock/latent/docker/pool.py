@@ -79,6 +79,8 @@ class DockerPool(Definition):
                 directory=fields.directory,
                 stop_grace=fields.stop_grace,
                 memory=fields.memory,
+                prestarts=fields.prestart,
+                most_uses=1 if fields.idle_timeout == 0 else fields.max_uses,
             ),
             reactor=reactor,
             threads=surroundings.thread_pool,

@@ -23,12 +23,12 @@ from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.docker.engines import Engines
 from buildbot_drydock.latent.docker.failures import CallFailed, Cause
 from buildbot_drydock.latent.docker.fields import labels_of
-from buildbot_drydock.latent.docker.fitness import Fitness, Interpreters
+from buildbot_drydock.latent.docker.fitness import Fitness, Interpreters, prestart
 from buildbot_drydock.latent.docker.judging import Judge
 from buildbot_drydock.latent.docker.launching import Launcher, remove
 from buildbot_drydock.latent.docker.listing import Container
 from buildbot_drydock.latent.docker.requests import Order
-from buildbot_drydock.model import Health, Lease, Observed, Resource
+from buildbot_drydock.model import Health, Lease, Observed, Resource, ResourceStatus
 from buildbot_drydock.remote.processes import RESOURCE_MARK
 from buildbot_drydock.remote.shell.host import ShellHost
 
@@ -51,6 +51,8 @@ class Rules:
     directory: str
     stop_grace: float  # seconds
     memory: int | None = None  # bytes, for each container
+    prestarts: bool = False  # whether a Python stands by in a container
+    most_uses: int | None = 1  # of a container in which one stands by again after a lease
 
 
 @dataclass(slots=True)
@@ -224,6 +226,14 @@ class DockerProvider:
         python = await self._interpreters.prepared(self._host(engine, number, token), image)
         self._fitness[number] = Fitness(python=python)
 
+    async def _make_new_fit(self, engine: Engine, number: str, token: str, image: str) -> None:
+        """Likewise, for a container that no lease has used yet."""
+        if not self._rules.prestarts:
+            await self._make_fit(engine, number, token, image)
+            return
+        python = await self._interpreters.prestarted(self._host(engine, number, token), image)
+        self._fitness[number] = Fitness(python=python)
+
     # --- create --------------------------------------------------------------------------------
 
     async def create(self, token: str, spec: HostSpec) -> None:
@@ -285,7 +295,7 @@ class DockerProvider:
         )
         image = str(found.get("Image") or "")
         try:
-            await self._make_fit(engine, number, order.token, image)
+            await self._make_new_fit(engine, number, order.token, image)
         except HostUnreachable:
             await self._require_command(engine, number, order.token)
 
@@ -399,6 +409,22 @@ class DockerProvider:
         except HostError:
             if await self._runs(resource):
                 raise
+            return
+        if self._is_used_again(resource):
+            try:
+                await prestart(host, resource.data["python"])
+            except HostError as error:
+                self.log.info("{shown}: {e}", shown=resource.token, e=error)  # it spares time only
+
+    def _is_used_again(self, resource: Resource) -> bool:
+        """Tell whether a Python is to stand by for the next lease of a container."""
+        rules = self._rules
+        return (
+            rules.prestarts
+            and bool(resource.data.get("python"))
+            and resource.status is ResourceStatus.ACTIVE
+            and (rules.most_uses is None or resource.uses < rules.most_uses)
+        )
 
     async def _runs(self, resource: Resource) -> bool:
         engine = self._engines.get(resource.address)

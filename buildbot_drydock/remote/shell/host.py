@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,8 @@ _KILL_SECONDS: Final = 60.0  # what stopping may take beyond the grace
 _PAUSES_PER_SECOND: Final = 20  # of the scripts that wait for processes
 _SPARE_SECONDS: Final = 5  # a machine ends a command by itself that much after its timeout
 _END_GROUP: Final = b"\n"
+# What stands by is given a tag later, where it has kept the space for it.
+LONGEST_TAG: Final = 120
 
 
 class ShellHost:
@@ -88,16 +91,50 @@ class ShellHost:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         log: str | None = None,
+        file: tuple[str, bytes] | None = None,
     ) -> None:
+        """Start a process; see ``Host``. One that stands by for it takes its place."""
+        path, content = file or ("", b"")
         values = {
             "cwd": _relative(cwd),
             "log": _relative(log),
-            "log_directory": _relative(log and str(PurePosixPath(log).parent)),
+            "log_directory": _directory_of(log),
             "mark": _mark(TAG_MARK, tag),
             "notes": " ".join(map(_note, [tag, *self._marks.values()])),
             "environment": self._environment(env, {TAG_MARK: tag}),
+            "file": _relative(path),
+            "file_directory": _directory_of(path),
+            "size": str(len(content)),
+            **self._standby(argv, usable=not env and "\n" not in f"{cwd}{log}"),
         }
-        await self._do(f"start {argv[0]}", processes.START, values, argv)
+        await self._do(f"start {argv[0]}", processes.START, values, argv, content=content)
+
+    async def stand_by(self, argv: Sequence[str], *, instead_of: Sequence[str]) -> None:
+        """Start a process that waits to be what ``start(instead_of)`` starts next, once.
+
+        It makes the host's directory as well. If one stands by already, or none can, nothing is
+        done. The process is one as ``latent/standby.py``. It bears the marks of everything that is
+        run here, and is ended with that.
+        """
+        standby = self._standby(instead_of, usable=True)
+        tag = standby["standby_mark"].partition("=")[2]
+        values = {
+            "mark": standby["standby_mark"],
+            "notes": " ".join(map(_note, self._marks.values())),
+            "environment": self._environment(None, {TAG_MARK: tag}),
+            **standby,
+        }
+        await self._do(f"have {argv[0]} stand by", processes.STAND_BY, values, argv)
+
+    def _standby(self, argv: Sequence[str], *, usable: bool) -> dict[str, str]:
+        """Return what finds the process that stands by for a command."""
+        if not usable:
+            return {"standby": "", "standby_mark": ""}
+        # Others may have some on the same machine.
+        whole = "\0".join([self._directory, *self._marks.values(), *argv])
+        name = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        tag = f"drydock-standby-{name}".ljust(LONGEST_TAG, ".")
+        return {"standby": name, "standby_mark": _mark(TAG_MARK, tag)}
 
     async def running(self, tag: str) -> bool:
         """Tell whether any process marked with *tag* is left, even if the directory is gone."""
@@ -243,6 +280,10 @@ def _relative(path: str | None) -> str:
     if not path:
         return ""
     return path if path.startswith("/") else f"./{path}"
+
+
+def _directory_of(path: str | None) -> str:
+    return _relative(path and str(PurePosixPath(path).parent))
 
 
 def _note(tag: str) -> str:

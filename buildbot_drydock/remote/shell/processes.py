@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from buildbot_drydock.remote.shell.scripts import BEGIN, ENTER
+from buildbot_drydock.remote.shell.scripts import (
+    BEGIN,
+    ENTER,
+    ENTER_WORK,
+    FOUND_DIRECTORY,
+    TAKE_INPUT,
+)
 
 # The environment ends each variable with a null character, so a mark is matched as a whole. A grep
 # that can't do that has to be given the variables as lines, process by process. A process that is
@@ -224,15 +230,7 @@ drydock_ready
 """
 )
 
-# Whoever gave up waiting has closed the channel: then saying that all is ready ends the script,
-# before it starts what nobody expects any more. The start is over when what was started bears its
-# mark: only then does it let go of the pipe that the script waits at.
-START: Final = (
-    BEGIN
-    + ENTER
-    + _FIND
-    + _LOCK
-    + r"""
+_LOCK_FOR_START: Final = r"""
 drydock_umask=$(umask)
 drydock_lock
 for drydock_note in $drydock_notes; do
@@ -240,16 +238,97 @@ for drydock_note in $drydock_notes; do
         drydock_fail 98 "${drydock_mark#*=} was stopped before"
 done
 drydock_left=
+"""
+
+_TAKE_FILE: Final = (
+    TAKE_INPUT
+    + r"""
+drydock_take_file() (
+    (umask "$drydock_umask" && mkdir -p -- "$drydock_file_directory") || exit 98
+    [ ! -d "$drydock_file" ] || drydock_fail 98 "$drydock_file: Is a directory"
+    drydock_new=$drydock_file_directory/.drydock-new-$$
+    trap 'rm -f -- "$drydock_new"' EXIT
+    trap 'exit 98' HUP INT TERM PIPE
+    drydock_take_input "$drydock_new"
+    mv -f -- "$drydock_new" "$drydock_file" || exit 98
+)
+if [ -n "$drydock_file" ]; then drydock_take_file || exit; fi
+"""
+)
+
+# The start is over when what was started bears its mark: only then does it let go of the pipe that
+# the script waits at.
+_LAUNCH: Final = r"""
+drydock_session=$(command -v setsid)
+drydock_launch() {
+    drydock_said=$(
+        eval "$drydock_environment"
+        command -v "$1" >/dev/null || { echo "$1: not found" >&2; exit 98; }
+        [ -n "$drydock_session" ] || set -m 2>/dev/null
+        $drydock_session /bin/sh -c '
+            drydock_log=$1
+            exec <>"$2" >>"$drydock_log" 2>&1 9>&-
+            shift 2
+            unset drydock_log
+            exec "$@"
+        ' drydock "$drydock_log" "$drydock_input" "$@" 2>&1 &
+    ) || exit 98
+    [ -z "$drydock_said" ] || drydock_fail 98 "$drydock_said"
+}
+"""
+
+# What stands by reads its orders from a named pipe, in lines: the working directory, the log and
+# the tag. It gives the pipe its name, as nobody sees the mark of a process that is being replaced
+# by a program; from then on it bears a mark of its own, until it has its orders, and then the one
+# that it is started with. Whoever opens the pipe removes it, so it is used once. What does not obey
+# is ended, and another process started.
+_STANDBY: Final = r"""
+drydock_orders=$PWD/.drydock-standby-$drydock_standby
+drydock_stands_by() (
+    drydock_mark=$drydock_standby_mark
+    drydock_runs
+)
+drydock_end_standby() (
+    drydock_mark=$drydock_standby_mark
+    kill -s KILL $(drydock_bearers) 2>/dev/null
+)
+drydock_obeys() {
+    drydock_turns=0
+    until drydock_runs; do
+        drydock_turns=$((drydock_turns + 1))
+        [ "$drydock_turns" -lt 100 ] || return 1
+        drydock_stands_by || { drydock_runs; return; }
+        [ "$drydock_turns" -lt 5 ] || drydock_pause
+    done
+}
+drydock_hand_over() {
+    [ -n "$drydock_standby" ] && [ -p "$drydock_orders" ] || return 1
+    exec 8<>"$drydock_orders"
+    rm -f "$drydock_orders"
+    printf '%s\n' "$PWD" "$drydock_log" "${drydock_mark#*=}" >&8
+    exec 8>&-
+    drydock_obeys || { drydock_end_standby; drydock_runs; }
+}
+"""
+
+# Whoever gave up waiting has closed the channel: then saying that all is ready ends the script,
+# before it starts what nobody expects any more.
+START: Final = (
+    BEGIN
+    + ENTER
+    + _FIND
+    + _LOCK
+    + _LOCK_FOR_START
+    + r"""
 if drydock_runs; then
     drydock_ready
     exit 0
 fi
 """
+    + _STANDBY
+    + _TAKE_FILE
+    + ENTER_WORK
     + r"""
-if [ -n "$drydock_cwd" ]; then
-    cd -- "$drydock_cwd" 2>/dev/null ||
-        drydock_fail 98 "the working directory $drydock_cwd does not exist in $drydock_directory"
-fi
 if [ -n "$drydock_log" ]; then
     (umask "$drydock_umask" && mkdir -p -- "$drydock_log_directory") || exit 98
     true >>"$drydock_log" || exit 98
@@ -257,20 +336,42 @@ else
     drydock_log=/dev/null
 fi
 umask "$drydock_umask"
-drydock_session=$(command -v setsid)
+"""
+    + _LAUNCH
+    + r"""
 drydock_ready || exit 98
-drydock_said=$(
-    eval "$drydock_environment"
-    command -v "$1" >/dev/null || { echo "$1: not found" >&2; exit 98; }
-    [ -n "$drydock_session" ] || set -m 2>/dev/null
-    $drydock_session /bin/sh -c '
-        drydock_log=$1
-        shift
-        exec </dev/null >>"$drydock_log" 2>&1 9>&-
-        unset drydock_log
-        exec "$@"
-    ' drydock "$drydock_log" "$@" 2>&1 &
-) || exit 98
-[ -z "$drydock_said" ] || drydock_fail 98 "$drydock_said"
+if drydock_hand_over; then exit 0; fi
+drydock_input=/dev/null
+drydock_launch "$@"
+"""
+)
+
+# It makes the host's directory first. That nothing can stand by is no failure: it only spares time.
+STAND_BY: Final = (
+    BEGIN
+    + FOUND_DIRECTORY
+    + ENTER
+    + _FIND
+    + _LOCK
+    + _LOCK_FOR_START
+    + _STANDBY
+    + r"""
+if drydock_stands_by; then
+    if [ -p "$drydock_orders" ] || [ -p "$drydock_orders.new" ]; then
+        drydock_ready
+        exit 0
+    fi
+    drydock_end_standby
+fi
+"""
+    + _LAUNCH
+    + r"""
+drydock_ready || exit 98
+rm -f "$drydock_orders" "$drydock_orders.new"
+mkfifo "$drydock_orders.new" || exit 0
+umask "$drydock_umask"
+drydock_log=/dev/null
+drydock_input=$drydock_orders.new
+drydock_launch "$@"
 """
 )

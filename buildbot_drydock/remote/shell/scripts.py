@@ -104,7 +104,7 @@ cd -- "$drydock_directory" 2>/dev/null ||
 """
 
 # All of the input must have come before anything is changed.
-_TAKE_INPUT: Final = r"""
+TAKE_INPUT: Final = r"""
 drydock_take_input() {
     true >"$1" || exit 98
     if [ "$drydock_size" -gt 0 ]; then
@@ -114,7 +114,7 @@ drydock_take_input() {
 }
 """
 
-_GO_TO_WORK: Final = r"""
+ENTER_WORK: Final = r"""
 if [ -n "$drydock_cwd" ]; then
     cd -- "$drydock_cwd" 2>/dev/null ||
         drydock_fail 98 "the working directory $drydock_cwd does not exist in $drydock_directory"
@@ -148,7 +148,7 @@ drydock_watch() {
 RUN: Final = (
     BEGIN
     + ENTER
-    + _TAKE_INPUT
+    + TAKE_INPUT
     + r"""
 drydock_input=/dev/null
 if [ "$drydock_size" -gt 0 ]; then
@@ -165,7 +165,7 @@ if [ "$drydock_size" -gt 0 ]; then
     trap - EXIT
 fi
 """
-    + _GO_TO_WORK
+    + ENTER_WORK
     + r"""
 eval "$drydock_environment"
 drydock_ready
@@ -173,12 +173,16 @@ exec "$@"
 """
 )
 
-MAKE_DIRECTORY: Final = (
-    BEGIN
-    + r"""
+FOUND_DIRECTORY: Final = r"""
 LC_ALL=C
 export LC_ALL
 [ -d "$drydock_directory" ] || (umask 077 && mkdir -p -- "$drydock_directory") || exit 98
+"""
+
+MAKE_DIRECTORY: Final = (
+    BEGIN
+    + FOUND_DIRECTORY
+    + r"""
 drydock_ready
 """
 )
@@ -197,7 +201,7 @@ exec cat -- "$1"
 WRITE: Final = (
     BEGIN
     + ENTER
-    + _TAKE_INPUT
+    + TAKE_INPUT
     + r"""
 LC_ALL=C
 export LC_ALL
