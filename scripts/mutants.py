@@ -31,6 +31,7 @@ from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
 from planted_bugs_in_parking import BUGS as BUGS_IN_PARKING
 from planted_bugs_in_retention import BUGS as BUGS_IN_RETENTION
 from planted_bugs_in_sharing import BUGS as BUGS_IN_SHARING
+from planted_bugs_in_standby import BUGS as BUGS_IN_STANDBY
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "buildbot_drydock"
@@ -49,6 +50,7 @@ ALL_BUGS = (
     *BUGS_IN_SHARING,
     *BUGS_IN_COSTS_AND_EDITS,
     *BUGS_IN_RETENTION,
+    *BUGS_IN_STANDBY,
 )
 
 
