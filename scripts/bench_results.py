@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 Measured = dict[str, Any]
+_HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
 def measured(name: str, value: float, unit: str, target: str | None = None) -> Measured:
@@ -16,9 +18,11 @@ def measured(name: str, value: float, unit: str, target: str | None = None) -> M
     met = None
     if target is not None:
         sign, bound = target.split()
-        if sign not in ("<=", ">="):
-            raise ValueError(f"target of {name}: {target!r} begins with neither <= nor >=")
-        met = value <= float(bound) if sign == "<=" else value >= float(bound)
+        if sign not in _HOLDS:
+            raise ValueError(
+                f"target of {name}: {target!r} begins with none of {', '.join(_HOLDS)}"
+            )
+        met = _HOLDS[sign](value, float(bound))
     return {"name": name, "value": round(value, 4), "unit": unit, "target": target, "met": met}
 
 

@@ -33,15 +33,15 @@ _bug(
     PROGRAM,
     STANDBY,
     "a shortened tag hides the marks behind it",
-    '(value + b"\\0").ljust(room, b".")',
-    'value.ljust(room, b"\\0")',
+    '(value + b"\\0").ljust(room, b".")[:room]',
+    'value.ljust(room, b"\\0")[:room]',
 )
 _bug(
     PROGRAM,
     STANDBY,
-    "a tag is written for which there is no room",
-    "    if len(value) > room:",
-    "    if len(value) > 10 * room:",
+    "one whose tag others do not see goes on",
+    '            raise ValueError("others do not see the tag")\n',
+    "            pass\n",
 )
 _bug(
     PROGRAM,

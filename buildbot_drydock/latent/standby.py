@@ -30,10 +30,8 @@ def bear(tag: str) -> None:
     getenv.restype = ctypes.c_void_p
     room = len(os.environ[TAG_MARK])
     value = tag.encode()
-    if len(value) > room:
-        raise ValueError("the tag is too long")
-    # An empty variable in between would be taken for the end of all by some who look.
-    written = value if len(value) == room else (value + b"\0").ljust(room, b".")
+    # An empty variable behind it would be taken for the end of all by some who look.
+    written = (value + b"\0").ljust(room, b".")[:room]
     ctypes.memmove(getenv(TAG_MARK.encode()), written, room)
     os.environ[TAG_MARK] = tag
     with open(SHOWN, "rb") as shown:

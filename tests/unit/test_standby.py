@@ -32,7 +32,8 @@ TACTICS = b"""
 import os, subprocess, sys
 from twisted.application import service
 print("here is", os.getpid())
-child = subprocess.check_output([sys.executable, "-c", "import os; print(os.environ['DRYDOCK_TAG'])"])
+print_tag = [sys.executable, "-c", "import os; print(os.environ['DRYDOCK_TAG'])"]
+child = subprocess.check_output(print_tag, env=dict(os.environ))
 with open("began.new", "w") as began:
     began.write("{} {} {}".format(os.getpid(), os.getcwd(), child.decode()))
 os.replace("began.new", "began")
