@@ -178,7 +178,7 @@ class DockerPoolFields(WorkerHostFields):
     prestart: bool = pydantic.Field(
         default=True,
         description="Whether a Python waits in each container, with all imported that a worker "
-        "needs, to become the worker of the next lease. It uses about 40 MB of memory.",
+        "needs, to become the worker of the next lease. It uses about 50 MB of memory.",
     )
     user: str | None = pydantic.Field(
         default=None,
