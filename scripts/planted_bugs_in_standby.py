@@ -57,6 +57,13 @@ _bug(
     "((nothing, 0), (nothing, 1), (nothing, 2))",
 )
 _bug(
+    "remote/shell/scripts.py",
+    STANDBY,
+    "it has another language than what is started without it",
+    '(\n    LC_ALL=C\n    export LC_ALL\n    umask 077\n    [ -d "$drydock_directory" ]',
+    'LC_ALL=C\nexport LC_ALL\n(\n    umask 077\n    [ -d "$drydock_directory" ]',
+)
+_bug(
     PROCESSES,
     STANDBY,
     "one that does not obey is left running",

@@ -49,6 +49,8 @@ def obey() -> None:
             orders += os.read(0, 65536)
         directory, log, tag = os.fsdecode(orders).split("\n")[:3]
         os.chdir(directory)
+        if "PWD" in os.environ:
+            os.environ["PWD"] = directory
         output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         nothing = os.open(os.devnull, os.O_RDWR)
         for source, target in ((nothing, 0), (output, 1), (output, 2)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -29,11 +30,13 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 60.0
 # Tells which process runs it, and does not end by itself.
 TACTICS = b"""
-import os, subprocess, sys
+import json, os, subprocess, sys
 from twisted.application import service
 print("here is", os.getpid())
 print_tag = [sys.executable, "-c", "import os; print(os.environ['DRYDOCK_TAG'])"]
 child = subprocess.check_output(print_tag, env=dict(os.environ))
+with open("environment", "w") as environment:
+    json.dump(dict(os.environ), environment)
 with open("began.new", "w") as began:
     began.write("{} {} {}".format(os.getpid(), os.getcwd(), child.decode()))
 os.replace("began.new", "began")
@@ -131,6 +134,18 @@ class StandbyTests(SynchronousTestCase):
         log = (self.directory / "worker" / LOG).read_text()
         self.assertIn(f"here is {waiting.pid}", log)
         self.assertEqual([each.pid for each in marked(TAG_MARK, self.tag)], [waiting.pid])
+
+    def test_it_has_the_environment_that_any_other_would_have(self) -> None:
+        environments = []
+        for tag in (self.tag, f"{self.tag}-other"):
+            if not environments:
+                self.stand_by()
+            self.start(tag)
+            self.began()
+            found = json.loads((self.directory / "worker" / "environment").read_text())
+            self.assertEqual(found.pop(TAG_MARK), tag)
+            environments.append({k: v for k, v in found.items() if k not in ("_", "OLDPWD")})
+        self.assertEqual(*environments)
 
     def test_what_it_has_become_is_stopped_as_any_other(self) -> None:
         waiting = self.stand_by()

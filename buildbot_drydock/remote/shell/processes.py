@@ -244,6 +244,8 @@ _TAKE_FILE: Final = (
     TAKE_INPUT
     + r"""
 drydock_take_file() (
+    LC_ALL=C
+    export LC_ALL
     (umask "$drydock_umask" && mkdir -p -- "$drydock_file_directory") || exit 98
     [ ! -d "$drydock_file" ] || drydock_fail 98 "$drydock_file: Is a directory"
     drydock_new=$drydock_file_directory/.drydock-new-$$

@@ -173,10 +173,14 @@ exec "$@"
 """
 )
 
+# Something may be started after it, and must not get this language.
 FOUND_DIRECTORY: Final = r"""
-LC_ALL=C
-export LC_ALL
-[ -d "$drydock_directory" ] || (umask 077 && mkdir -p -- "$drydock_directory") || exit 98
+(
+    LC_ALL=C
+    export LC_ALL
+    umask 077
+    [ -d "$drydock_directory" ] || mkdir -p -- "$drydock_directory"
+) || exit 98
 """
 
 MAKE_DIRECTORY: Final = (
