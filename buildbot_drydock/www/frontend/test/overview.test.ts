@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Blueprint, Host, Lease, Reason, Resource } from "../src/data/rows";
-import { problemsOf, tellingReasons, type Known } from "../src/overview/problems";
+import { problemsOf, type Known } from "../src/overview/problems";
 import { listedHosts, totalsOf, usageInWords, usageOf } from "../src/overview/usage";
 
 function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
@@ -82,6 +82,22 @@ describe("problems", () => {
     ).toEqual(["blueprint b", "blueprint a"]);
   });
 
+  test("are leases that were declined, or never fit; not those that may be served", () => {
+    const leases = [
+      waiting(1, "declined"),
+      waiting(2, "does-not-fit", "declined"),
+      waiting(3, "declined", "full"),
+      waiting(4, "awaiting-approval", "declined"),
+      waiting(5, "not-authorized"),
+      waiting(6),
+    ];
+    expect(found({ waiting: leases })).toEqual(["lease 1", "lease 2"]);
+    const none = { blueprints: [], hosts: [], resources: [] };
+    const texts = problemsOf({ ...none, waiting: leases.slice(0, 2) }).map(({ text }) => text);
+    // A decision can be talked about, what does not fit can not.
+    expect(texts).toEqual(Array(2).fill("was declined, and waits in vain: it is declined"));
+  });
+
   test("name who paused a blueprint, why, and how many wait", () => {
     const row = blueprint("arm", {
       state: "paused",
@@ -94,12 +110,6 @@ describe("problems", () => {
     expect(problem?.text).toBe("is paused by olga: a new kernel (2 waiting)");
     expect(problem?.severity).toBe("waiting");
   });
-});
-
-test("reasons leave out what never fits, unless that is all there is", () => {
-  const kinds = (lease: Lease) => tellingReasons(lease).map(({ kind }) => kind);
-  expect(kinds(waiting(1, "does-not-fit", "full"))).toEqual(["full"]);
-  expect(kinds(waiting(1, "does-not-fit"))).toEqual(["does-not-fit"]);
 });
 
 describe("the usage of a blueprint", () => {

@@ -3,7 +3,16 @@ import type { Reason } from "../src/data/rows";
 import { byStatus, counted, total } from "../src/words/counts";
 import { blueprintPath, hostKey } from "../src/words/links";
 import { money } from "../src/words/money";
-import { numbersOf, saidOf, summary } from "../src/words/reasons";
+import {
+  authorizationOf,
+  neverWord,
+  numbersOf,
+  saidOf,
+  sorted,
+  summary,
+  tellingReasons,
+  whyNever,
+} from "../src/words/reasons";
 import { toneOf } from "../src/words/statuses";
 import { duration, relative } from "../src/words/times";
 
@@ -66,7 +75,44 @@ describe("reasons", () => {
     sentence: "gpu never fits: os=debian is required",
   };
 
+  const declined: Reason = {
+    kind: "declined",
+    blueprint: "signing",
+    sentence: "signing may not be used by person/bob, which olga declined: too dear",
+    subject: "person/bob",
+    by: "olga",
+    authorization: 7,
+  };
+  const asked: Reason = {
+    kind: "awaiting-approval",
+    blueprint: "signing",
+    sentence: "signing needs approval for person/bob, by the lab: requested 9 s ago",
+    authorization: 8,
+    requested_at: 17_000,
+  };
+
+  test("what was declined is no wait, and neither is what never fits", () => {
+    expect([never, declined, full, asked].map(neverWord))
+      .toEqual(["never fits", "declined", null, null]);
+    expect(sorted([declined, never, full])).toEqual([full, declined, never]);
+    expect(tellingReasons([declined, never, asked])).toEqual([asked]);
+    expect(tellingReasons([declined, never])).toEqual([declined, never]);
+  });
+
+  test("nobody serves what was declined, or fits nowhere; a decision is told first", () => {
+    expect(whyNever([never, declined])).toBe(declined);
+    expect(whyNever([never])).toBe(never);
+    expect(whyNever([never, declined, asked])).toBe(null);
+    expect(whyNever([])).toBe(null);
+  });
+
+  test("the authorization that a reason is about is linked, and no number", () => {
+    expect([declined, asked, full].map(authorizationOf)).toEqual([7, 8, null]);
+    expect([...numbersOf(declined), ...numbersOf(asked)]).toEqual([]);
+  });
+
   test("what may yet come is said first", () => {
+    expect(summary([declined, full])).toBe(`${full.sentence} (and 1 more)`);
     expect(summary([never, full])).toBe(`${full.sentence} (and 1 more)`);
     expect(summary([never])).toBe(never.sentence);
     expect(summary([])).toBe("");

@@ -1,8 +1,11 @@
 // Why a lease waits, blueprint by blueprint, with the numbers.
 import React from "react";
+import { Link } from "react-router-dom";
 import type { Reason } from "../data/rows";
-import { numbersOf, saidOf, sorted } from "../words/reasons";
+import { authorizationPath } from "../words/links";
+import { authorizationOf, neverWord, numbersOf, saidOf, sorted } from "../words/reasons";
 import { BlueprintLink } from "./Links";
+import { Tag } from "./StatusTag";
 
 export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
   return (
@@ -13,17 +16,29 @@ export function WaitingReasons({ reasons }: { reasons: readonly Reason[] }) {
       )}
       <ul className="drydock-reasons">
         {sorted(reasons).map((reason) => (
-          <li key={`${reason.kind} ${reason.blueprint}`} data-reason={reason.kind}>
-            {reason.blueprint === "" ? reason.sentence
-              : <><BlueprintLink name={reason.blueprint} />{saidOf(reason)}</>}
-            <div className="drydock-muted">
-              {numbersOf(reason).map(([name, value]) => (
-                <span key={name} className="drydock-label">{name} {value}</span>
-              ))}
-            </div>
-          </li>
+          <WaitingReason key={`${reason.kind} ${reason.blueprint}`} reason={reason} />
         ))}
       </ul>
     </section>
+  );
+}
+
+function WaitingReason({ reason }: { reason: Reason }) {
+  const never = neverWord(reason);
+  const authorization = authorizationOf(reason);
+  return (
+    <li data-reason={reason.kind} data-never={never !== null}>
+      {reason.blueprint === "" ? reason.sentence
+        : <><BlueprintLink name={reason.blueprint} />{saidOf(reason)}</>}{" "}
+      {never !== null && <Tag tone="over">{never}</Tag>}
+      {authorization !== null && (
+        <> (<Link to={authorizationPath(authorization)}>authorization {authorization}</Link>)</>
+      )}
+      <div className="drydock-muted">
+        {numbersOf(reason).map(([name, value]) => (
+          <span key={name} className="drydock-label">{name} {value}</span>
+        ))}
+      </div>
+    </li>
   );
 }

@@ -5,7 +5,7 @@ import { ActionBar } from "../actions/ActionBar";
 import type { Offer } from "../actions/offers";
 import { Age } from "../components/Age";
 import { Money } from "../components/Money";
-import { StatusTag } from "../components/StatusTag";
+import { StatusTag, Tag } from "../components/StatusTag";
 import { toneOfVerdict, worstFirst, type LedgerRow } from "./rows";
 
 const DESTROY: Offer = {
@@ -51,9 +51,7 @@ function Line({ row, onDone }: { row: LedgerRow; onDone: () => void }) {
   return (
     <tr data-ledger={row.ledgerid} data-verdict={row.verdict}>
       <td>
-        <span className={`badge drydock-tag drydock-tag-${toneOfVerdict(row.verdict)}`}>
-          {row.verdict}
-        </span>
+        <Tag tone={toneOfVerdict(row.verdict)}>{row.verdict}</Tag>
       </td>
       <td>
         <Link to={`/drydock/blueprints/${encodeURIComponent(row.blueprint)}`}>{row.blueprint}</Link>

@@ -2,8 +2,8 @@
 import React from "react";
 import { Age } from "../components/Age";
 import type { Lease } from "../data/rows";
+import { neverWord, tellingReasons } from "../words/reasons";
 import { Holder, LeaseLink, More } from "./leases";
-import { tellingReasons } from "./problems";
 
 export function Queue({ rows, total }: { rows: readonly Lease[]; total: number | null }) {
   return (
@@ -41,12 +41,14 @@ export function Queue({ rows, total }: { rows: readonly Lease[]; total: number |
 }
 
 function Reasons({ row }: { row: Lease }) {
-  const reasons = tellingReasons(row);
+  const reasons = tellingReasons(row.reasons);
   if (reasons.length === 0) return <>It has just been requested.</>;
   return (
     <ul className="drydock-reasons">
       {reasons.map((each) => (
-        <li key={each.blueprint}>{each.sentence}</li>
+        <li key={each.blueprint} data-never={neverWord(each) !== null}>
+          {each.sentence}
+        </li>
       ))}
     </ul>
   );

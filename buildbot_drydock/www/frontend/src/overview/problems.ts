@@ -1,6 +1,7 @@
 // What is wrong, worst first: the first thing that somebody looks for whose build does not start.
 
-import type { Blueprint, Host, Lease, Resource } from "../data/rows";
+import type { Blueprint, Host, Lease, Reason, Resource } from "../data/rows";
+import { whyNever } from "../words/reasons";
 
 export type Severity = "bad" | "waiting"; // broken, or as somebody wanted it
 
@@ -20,14 +21,13 @@ export interface Known {
   waiting: readonly Lease[];
 }
 
-const NEVER = "does-not-fit";
 const BY_INTENTION = /^is disabled\b/;
 
 /** All problems; those that stop more come first, and what somebody did on purpose comes last. */
 export function problemsOf(known: Known): Problem[] {
   const found: [number, Problem][] = [
     ...known.blueprints.flatMap(ofBlueprint),
-    ...known.waiting.filter(neverFits).map(ofLease),
+    ...known.waiting.flatMap(ofLease),
     ...known.resources.filter((each) => each.status === "broken").map(ofResource),
     ...known.hosts.filter((each) => each.listed && !each.in_service).map(ofHost),
   ];
@@ -35,17 +35,6 @@ export function problemsOf(known: Known): Problem[] {
     .map(([rank, problem], place) => ({ rank, problem, place }))
     .sort((one, other) => one.rank - other.rank || one.place - other.place)
     .map(({ problem }) => problem);
-}
-
-/** Tell whether no blueprint can ever serve a lease. */
-export function neverFits(lease: Lease): boolean {
-  return lease.reasons.length > 0 && lease.reasons.every(({ kind }) => kind === NEVER);
-}
-
-/** Why a lease waits, without those blueprints that are not for it, if others are. */
-export function tellingReasons(lease: Lease): Lease["reasons"] {
-  const telling = lease.reasons.filter(({ kind }) => kind !== NEVER);
-  return telling.length > 0 ? telling : lease.reasons;
 }
 
 function ofBlueprint(row: Blueprint): [number, Problem][] {
@@ -93,18 +82,27 @@ function intention(row: Blueprint): string {
   return `is ${row.mode}${by}${row.mode_reason ? `: ${row.mode_reason}` : ""}`;
 }
 
-function ofLease(row: Lease): [number, Problem] {
+/** One that nobody will ever serve is a problem; one that waits as others do is none. */
+function ofLease(row: Lease): [number, Problem][] {
+  const never = whyNever(row.reasons);
+  if (never === null) return [];
   return [
-    1,
-    {
-      key: `lease ${row.leaseid}`,
-      severity: "bad",
-      what: `lease ${row.leaseid}`,
-      route: `/drydock/leases/${row.leaseid}`,
-      text: `nobody can ever serve it: ${row.reasons[0]?.sentence ?? ""}`,
-      since: row.requested_at,
-    },
+    [
+      1,
+      {
+        key: `lease ${row.leaseid}`,
+        severity: "bad",
+        what: `lease ${row.leaseid}`,
+        route: `/drydock/leases/${row.leaseid}`,
+        text: `${fate(never)}: ${never.sentence}`,
+        since: row.requested_at,
+      },
+    ],
   ];
+}
+
+function fate({ kind }: Reason): string {
+  return kind === "declined" ? "was declined, and waits in vain" : "nobody can ever serve it";
 }
 
 function ofResource(row: Resource): [number, Problem] {
