@@ -8,7 +8,7 @@ a host is what its master last heard from the provider, and when.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from buildbot_drydock.costs import HOUR_SECONDS, resource_cost
@@ -52,6 +52,7 @@ class Entry:
     verdict: Verdict
     why: str  # and what will happen to it
     due_at: float | None = None  # when that happens, if it is known
+    leaving: bool = False  # of a host that is nobody's: it is told to go, or was
     resource: Resource | None = None
     host: Observed | None = None
     listing: Inventory | None = None  # None if nothing was ever listed
@@ -165,7 +166,8 @@ def _of_a_row(survey: Survey, blueprint: Blueprint, resource: Resource) -> Itera
     for host in hosts:
         if host is not kept:
             why, due_at = _of_a_twin(survey, resource, host, kept)
-            yield _entry(survey, resource, host, Verdict.TWIN, why, due_at)
+            twin = _entry(survey, resource, host, Verdict.TWIN, why, due_at)
+            yield replace(twin, leaving=_is_twin_leaving(survey, resource, host))
 
 
 def _entry(
@@ -293,6 +295,12 @@ def _of_a_twin(
     return f"{what}; {fate}", due_at
 
 
+def _is_twin_leaving(survey: Survey, resource: Resource, host: Observed) -> bool:
+    if resource.status in ENDED:
+        return _is_told(survey.call("destroy", resource.blueprint, resource.token))
+    return _is_told(_call_on_stray(survey, resource.blueprint, resource.token, host.identity))
+
+
 # --- hosts without rows ----------------------------------------------------------------------
 
 
@@ -304,6 +312,7 @@ def _orphan(survey: Survey, blueprint: str, host: Observed) -> Entry:
         verdict=Verdict.ORPHAN,
         why=f"no living resource accounts for it; {fate}",
         due_at=due_at,
+        leaving=_is_told(_call_on_stray(survey, blueprint, host.token, "")),
         host=host,
         listing=survey.inventory(blueprint),
     )
@@ -313,7 +322,7 @@ def _fate_of_stray(
     survey: Survey, blueprint: str, token: str, identity: str
 ) -> tuple[str, float | None]:
     inventory = survey.inventory(blueprint)
-    destroyed = survey.call("destroy-stray", blueprint, f"{token} {identity}".rstrip())
+    destroyed = _call_on_stray(survey, blueprint, token, identity)
     untouched = not destroyed.running and destroyed.succeeded_at is None
     if not inventory.known and untouched:
         retry_at = survey.call("inventory", blueprint).retry_at
@@ -324,6 +333,15 @@ def _fate_of_stray(
             retry_at if retry_at > survey.now else None,
         )
     return _fate(survey, destroyed)
+
+
+def _call_on_stray(survey: Survey, blueprint: str, token: str, identity: str) -> Call:
+    return survey.call("destroy-stray", blueprint, f"{token} {identity}".rstrip())
+
+
+def _is_told(destroyed: Call) -> bool:
+    """Tell whether a host is being told to go, or was, without a failure since."""
+    return destroyed.running or (destroyed.succeeded_at is not None and not destroyed.failures)
 
 
 def _fate(survey: Survey, destroyed: Call) -> tuple[str, float | None]:

@@ -271,8 +271,28 @@ _bug(
     "planner/listing.py",
     HOSTS,
     "a change is looked for at the leisurely pace",
-    "return asked_at + blueprint.poll_interval / _HASTE",
-    "return asked_at + blueprint.poll_interval",
+    "soon = asked_at + blueprint.poll_interval / _HASTE",
+    "soon = asked_at + blueprint.poll_interval",
+)
+_bug(
+    "planner/listing.py",
+    HOSTS,
+    "a stray that was told to go stays listed until the next sweep",
+    "    if any(changed >= asked_at for changed in leaving):\n        return soon\n",
+)
+_bug(
+    "planner/listing.py",
+    HOSTS,
+    "a stray that takes its time to go is looked for at the pace of sweeps",
+    "expecting = bool(leaving)",
+    "expecting = False",
+)
+_bug(
+    "planner/listing.py",
+    HOSTS,
+    "providers of strays that have gone are listed often",
+    "        if any(identity in",
+    "        if not any(identity in",
 )
 _bug(
     "planner/listing.py",

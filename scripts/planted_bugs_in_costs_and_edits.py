@@ -233,6 +233,21 @@ _bug(
 _bug(
     "ledger.py",
     LEDGER,
+    "what could not be destroyed seems to go",
+    "destroyed.succeeded_at is not None and not destroyed.failures",
+    "destroyed.succeeded_at is not None",
+)
+_bug(
+    "ledger.py",
+    LEDGER,
+    "a twin seems to go with a host of the same token that has",
+    "_is_told(_call_on_stray(survey, resource.blueprint, resource.token, host.identity))",
+    "any(_is_told(each) for each in survey.world.calls.values())",
+)
+
+_bug(
+    "ledger.py",
+    LEDGER,
     "a host is nobody's that a row of another blueprint accounts for",
     "            if resource_of is None:\n",
     "            if resource_of is None or resource_of.blueprint != name:\n",

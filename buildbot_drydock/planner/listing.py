@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from buildbot_drydock.actions import Action, ListHosts
 from buildbot_drydock.model import Blueprint, Power, Resource, ResourceStatus
@@ -16,8 +16,9 @@ _CHANGING = (Power.PARKING, Power.WAKING)
 
 def refresh_listings(survey: Survey) -> Iterator[Action]:
     """List often while a change is expected, seldom otherwise, and soon after each change made."""
+    leaving = _strays_that_leave(survey)
     for blueprint in survey.world.blueprints:
-        due = _due(survey, blueprint)
+        due = _due(survey, blueprint, leaving.get(blueprint.name, ()))
         if due > survey.now:
             survey.wake(due)
         elif survey.may_call("inventory", blueprint.name):
@@ -41,12 +42,28 @@ def _should_have_gone(survey: Survey, resource: Resource) -> bool:
     return resource.ends_at <= survey.now
 
 
-def _due(survey: Survey, blueprint: Blueprint) -> float:
+def _strays_that_leave(survey: Survey) -> Mapping[str, Sequence[float]]:
+    """Return by blueprint when strays were told to go that are listed still."""
+    found: dict[str, list[float]] = {}
+    for key, call in survey.world.calls.items():
+        if key.verb != "destroy-stray" or call.succeeded_at is None or call.failures:
+            continue
+        token, _, identity = key.subject.partition(" ")
+        hosts = survey.inventory(key.blueprint).hosts.get(token, ())
+        if any(identity in ("", host.identity) for host in hosts):
+            found.setdefault(key.blueprint, []).append(call.succeeded_at)
+    return found
+
+
+def _due(survey: Survey, blueprint: Blueprint, leaving: Sequence[float]) -> float:
     inventory = survey.inventory(blueprint.name)
     asked_at = inventory.asked_at
     if inventory.stale:
         return asked_at
-    expecting = False
+    soon = asked_at + blueprint.poll_interval / _HASTE
+    if any(changed >= asked_at for changed in leaving):
+        return soon
+    expecting = bool(leaving)
     for resource in survey.of_blueprint[blueprint.name]:
         if _is_asked_for(survey, resource):
             changed = survey.call("create", blueprint.name, resource.token).succeeded_at
@@ -61,5 +78,5 @@ def _due(survey: Survey, blueprint: Blueprint) -> float:
             continue
         expecting = True
         if changed is not None and changed >= asked_at:
-            return asked_at + blueprint.poll_interval / _HASTE
+            return soon
     return asked_at + (blueprint.poll_interval if expecting else blueprint.sweep_interval)

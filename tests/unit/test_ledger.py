@@ -44,15 +44,17 @@ class LedgerTests(SynchronousTestCase):
 
     def test_an_orphan_tells_its_fate(self) -> None:
         host = observed("t", created_at=NOW - 3600, hourly_price=0.5)
-        for call, words in (
-            (Call(), "destroyed in the next turn"),
-            (Call(running=True), "is being destroyed"),
-            (Call(succeeded_at=NOW - 12), "told to go 12 s ago, and is told again in 48 s"),
-            (Call(failures=3, retry_at=NOW + 240, error="no"), "failed 3 times, and is tried again in 4 min: no"),
+        for call, words, leaving in (
+            (Call(), "destroyed in the next turn", False),
+            (Call(running=True), "is being destroyed", True),
+            (Call(succeeded_at=NOW - 12), "told to go 12 s ago, and is told again in 48 s", True),
+            (Call(failures=3, retry_at=NOW + 240, error="no"), "failed 3 times, and is tried again in 4 min: no", False),
+            (Call(failures=1, retry_at=NOW + 4, error="no", succeeded_at=NOW - 99), "failed once", False),
         ):  # fmt: skip
             found = self.the_one(a_world(hosts=[host], destroy_stray=call))
             self.assertEqual((found.verdict, found.is_nobodys), (Verdict.ORPHAN, True))
             self.assertIn(words, found.why)
+            self.assertEqual(found.leaving, leaving, call)
             self.assertEqual((found.age(NOW), found.cost(NOW)), (3600, 0.5))
 
     def test_an_orphan_of_a_provider_that_does_not_answer_stays(self) -> None:
@@ -68,6 +70,21 @@ class LedgerTests(SynchronousTestCase):
         self.assertEqual((own.verdict, own.identity), (Verdict.MATCHED, "i-1"))
         self.assertEqual((twin.verdict, twin.identity), (Verdict.TWIN, "i-2"))
         self.assertEqual((own.is_nobodys, twin.is_nobodys), (False, True))
+
+    def test_a_twin_that_was_told_to_go_is_leaving_and_the_host_that_counts_is_not(self) -> None:
+        hosts = [observed("t", identity="i-1"), observed("t", identity="i-2")]
+        for status, key, leaving in (
+            (ResourceStatus.ACTIVE, CallKey("destroy-stray", "linux", "t i-2"), True),
+            (ResourceStatus.ACTIVE, CallKey("destroy-stray", "linux", "t i-9"), False),
+            (ResourceStatus.ACTIVE, CallKey("destroy", "linux", "t"), False),
+            (ResourceStatus.RELEASED, CallKey("destroy", "linux", "t"), True),
+        ):
+            row = resource(1, token="t", identity="i-1", status=status, since=NOW - 99)
+            given = replace(
+                a_world(hosts=hosts, resources=[row]), calls={key: Call(succeeded_at=NOW - 1)}
+            )
+            own, twin = ledger(given)
+            self.assertEqual((own.leaving, twin.leaving), (False, leaving), (status, key))
 
     def test_a_twin_is_nobodys_only_if_the_sweep_would_destroy_it(self) -> None:
         """The ledger and the planner agree, whatever status the row has."""

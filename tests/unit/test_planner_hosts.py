@@ -416,6 +416,37 @@ class TestListing(PlannerTestCase):
         self.assertIn(planned, ([], [ListHosts("linux")]))
         return bool(planned)
 
+    def lists(self, seconds_ago: float, stray: Call, *, subject: str, twin: bool) -> bool:
+        """Tell whether the provider of a stray that was told to go is asked what there is."""
+        hosts = [resource(1), observed("token-1", identity="i-2")] if twin else [observed("lost")]
+        listing = inventory(*hosts, asked_at=NOW - seconds_ago)
+        self.given = world(
+            self.linux,
+            resources=[resource(1)] if twin else [],
+            inventories={"linux": listing},
+            calls={CallKey("destroy-stray", "linux", subject): stray},
+        )
+        return bool(self.planned(self.given, ListHosts))
+
+    def test_soon_after_a_stray_was_told_to_go_and_often_until_it_has_gone(self) -> None:
+        for subject, twin in (("lost", False), ("token-1 i-2", True)):
+            told_since = Call(succeeded_at=NOW - 0.4)
+            self.assertTrue(self.lists(0.5, told_since, subject=subject, twin=twin), subject)
+            told_before = Call(succeeded_at=NOW - 9)
+            self.assertFalse(self.lists(4, told_before, subject=subject, twin=twin), subject)
+            self.assert_wakes(self.given, NOW + 1)
+            self.assertTrue(self.lists(5, told_before, subject=subject, twin=twin), subject)
+
+    def test_seldom_if_a_stray_has_gone_or_cannot_be_destroyed(self) -> None:
+        told = Call(succeeded_at=NOW - 0.4)
+        for call, subject, twin in (
+            (told, "another", False),
+            (told, "token-1 i-9", True),
+            (replace(told, failures=1, retry_at=NOW + 99), "lost", False),
+            (Call(running=True), "lost", False),
+        ):
+            self.assertFalse(self.lists(30, call, subject=subject, twin=twin), (call, subject))
+
     def test_what_was_never_listed_is_listed(self) -> None:
         self.assert_plans(replace(world(self.linux), inventories={}), ListHosts("linux"))
 
