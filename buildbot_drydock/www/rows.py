@@ -23,7 +23,7 @@ from buildbot_drydock.model import (
     ResourceStatus,
 )
 from buildbot_drydock.people import person_of
-from buildbot_drydock.policy import unusable_host
+from buildbot_drydock.policy import disabled_host, unusable_host
 from buildbot_drydock.reasons import Declined, DoesNotFit, Reason
 from buildbot_drydock.store.usage import BlueprintUsage, HostUsage, Usage
 from buildbot_drydock.www.discretion import configuration, discreet
@@ -161,6 +161,7 @@ def _blueprint_row(
         "listing_error": listing_error,
         "version": state.version,
         "limit": None if blueprint is None else blueprint.limit,
+        "capacity": None if blueprint is None else _capacity(blueprint),
         "min_ready": None if blueprint is None else blueprint.min_ready,
         "leases_per_resource": None if blueprint is None else blueprint.leases_per_resource,
         "labels": {} if blueprint is None else dict(blueprint.labels),
@@ -223,6 +224,12 @@ def _state(blueprint: Blueprint | None, state: BlueprintState, now: float) -> st
     return "probing" if state.failures >= blueprint.failure_budget else "ready"
 
 
+def _capacity(blueprint: Blueprint) -> int:
+    """Return how many resources there can be at once: no more than hosts, where they are listed."""
+    hosts = blueprint.hosts
+    return blueprint.limit if hosts is None else min(blueprint.limit, len(hosts))
+
+
 def _slots(blueprint: Blueprint) -> int:
     """Return how many leases there can be at once."""
     if blueprint.hosts is not None:
@@ -261,6 +268,11 @@ def host_rows(blueprints: Iterable[Blueprint], usage: Usage, now: float) -> list
     ]
 
 
+def _is_disabled(host: ListedHost, state: HostState, now: float) -> bool:
+    """Tell whether somebody wants a host out of service, at run time or by its list."""
+    return disabled_host(host, state, now) is not None
+
+
 def host_key(name: str) -> str:
     """Return what stands for a host in the key of a message, where a dot would separate parts."""
     return _NOT_IN_A_KEY.sub("-", name)
@@ -283,6 +295,7 @@ def _host_row(
             "blueprints": blueprints,
             "listed": host is not None,
             "in_service": host is not None and unusable is None,
+            "disabled": disabled or (host is not None and _is_disabled(host, state, now)),
             "why": "" if unusable is None else unusable.why,
             "labels": {} if host is None else dict(host.labels),
             "slots": None if host is None else host.slots,
