@@ -32,22 +32,39 @@ HIGHEST = 1600  # of a picture; what is below looks like what is above
 COLOURS = 192  # enough for flat pages, and less than half the size
 
 
+# What is pressed before the picture is taken.
+PRESSED = {"blueprint-edit": "Edit", "authorization-decline": "Decline"}
+
+
 def pages(site: Site) -> dict[str, str]:
     """Return what each picture is called, and the page that it shows."""
     waiting = site.rows("drydock_leases?status=pending&order=leaseid")[0]["leaseid"]
     cloud = site.rows("drydock_resources?blueprint=cloud&order=resourceid")[0]["resourceid"]
+    parked = site.rows("drydock_resources?blueprint=nightly&power=parked")[0]["resourceid"]
+    requested = site.rows("drydock_authorizations?status=requested")[0]["authorizationid"]
+    declined = next(
+        row["leaseid"]
+        for row in site.rows("drydock_leases?status=pending")
+        if any(reason["kind"] == "declined" for reason in row["reasons"])
+    )
     return {
         "overview": "",
         "timeline": "timeline?hours=6",
         "resources": "resources",
         "resource": f"resources/{cloud}",
+        "resource-parked": f"resources/{parked}",
         "leases": "leases",
         "lease": f"leases/{waiting}",
+        "lease-declined": f"leases/{declined}",
         "blueprints": "blueprints",
         "blueprint": "blueprints/cloud",
+        "blueprint-edit": "blueprints/cloud",
         "hosts": "hosts",
         "host": "hosts/build1",
         "events": "events",
+        "authorizations": "authorizations",
+        "authorization": f"authorizations/{requested}",
+        "authorization-decline": f"authorizations/{requested}",
         "ledger": "ledger",
     }
 
@@ -93,6 +110,9 @@ def take(site: Site, launched: Any, wanted: list[str]) -> Iterator[str]:
                 try:
                     visitor.open(path)
                     settled(visitor)
+                    if name in PRESSED:
+                        visitor.page.get_by_role("button", name=PRESSED[name], exact=True).click()
+                        visitor.page.get_by_role("dialog").wait_for()
                     picture(visitor, DIRECTORY / f"{name}-{width}-{scheme}.png")
                     visitor.close()
                 except Exception as error:  # noqa: BLE001 - the other pages can still be taken

@@ -26,12 +26,25 @@ def live_through(site: Site) -> None:
     held: list[tuple[str, int]] = []
     started = time.monotonic()
     site.act(OLGA, "drydock_blueprints/arm", "pause", reason="waits for a new kernel")
+    _decide(site)
+    held.append((ANA, site.lease(ANA, blueprints=["nightly"], seconds=3600 * 12)))
     while (time.monotonic() - started) * (SPEED - 1) < BEHIND:
         _something(site, random, held)
         pause.wait(random.uniform(0.2, 1.2))
     for user, number in held:
         site.act(user, f"drydock_leases/{number}", "release", reason="done for today")
     _the_present(site)
+
+
+def _decide(site: Site) -> None:
+    """Let some use what needs approval, and others not."""
+    path = "drydock_authorizations"
+    tests = {"blueprint": "signing", "subject": "builder/tests"}
+    site.act(OLGA, path, "approve", **tests, reason="until the release is out")
+    games = {"blueprint": "signing", "subject": "project/games"}
+    site.act(OLGA, path, "decline", **games, reason="games are signed by their publisher")
+    bob = {"blueprint": "signing", "subject": f"person/{BOB}"}
+    site.act(OLGA, path, "decline", **bob, reason="ask the release team to sign it for you")
 
 
 def _something(site: Site, random: Random, held: list[tuple[str, int]]) -> None:
@@ -58,9 +71,15 @@ def _the_present(site: Site) -> None:
     site.active_lease(ANA, blueprints=["lab"], seconds=7200)
     site.active_lease(BOB, blueprints=["mac"], seconds=3600)
     site.lease(BOB, requires={"gpu": "a100"}, seconds=3600, attributes={"why": "an experiment"})
-    site.lease(BOB, blueprints=["arm"], seconds=3600)
+    site.lease(BOB, blueprints=["arm", "signing"], seconds=3600)
+    site.lease(ANA, blueprints=["signing"], seconds=3600, attributes={"why": "a hot fix"})
+    both = [site.active_lease(user, blueprints=["nightly"], seconds=3600) for user in (ANA, BOB)]
+    site.act(ANA, f"drydock_leases/{both[0]}", "release", reason="that is all for today")
     site.force("training")
     site.force("installer")
+    site.until(
+        lambda: site.rows("drydock_resources?blueprint=nightly&power=parked"), "a parked resource"
+    )
     site.until(
         lambda: site.rows("drydock_blueprints/windows")[0]["waiting"], "windows to be wanted"
     )

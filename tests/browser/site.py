@@ -97,7 +97,7 @@ class Site:
         """Start the master, for the first time or once more, and wait until it answers."""
         self.master.start()
         self.master.wait_until_up()
-        self.until(lambda: len(self.rows("drydock_blueprints")) >= 7, "the blueprints")
+        self.until(lambda: len(self.rows("drydock_blueprints")) >= 9, "the blueprints")
 
     def kill(self) -> None:
         self.master.kill()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.bootstrap import use_bootstrap_5
 from tests.browser.conftest import Visit
 
 ANA, BOB, OLGA = "ana@example.org", "bob@example.org", "olga@example.org"
@@ -25,6 +26,8 @@ PAGES: Mapping[str, str] = {
     "hosts": "a new disk is on its way",
     "hosts/build1": "lab",
     "events": "asked for a lease",
+    "authorizations": "the lab has enough",
+    "authorizations/{authorization}": "the release team",
     "ledger": "build1",
 }
 
@@ -96,6 +99,21 @@ _UNREADABLE = """() => {
     return [...found];
 }"""
 
+# Tables that one has to scroll sideways to see all of.
+_SCROLLING_TABLES = """() => [...document.querySelectorAll("main .table-responsive")]
+    .filter((each) => each.scrollWidth > each.clientWidth)
+    .map((each) => `${each.scrollWidth} in ${each.clientWidth}: ${each.innerText.slice(0, 80)}`)"""
+
+# Only the newer version has its colours as properties.
+_BOOTSTRAP = """() =>
+    getComputedStyle(document.documentElement).getPropertyValue("--bs-body-bg") ? "5" : "4"
+"""
+
+_IS_DARK = """() => {
+    const colour = getComputedStyle(document.querySelector("main")).color;
+    return colour.match(/\\d+/g).slice(0, 3).every((each) => Number(each) > 127);
+}"""
+
 
 @pytest.fixture(scope="module")
 def things(site: Any) -> dict[str, int]:
@@ -103,7 +121,27 @@ def things(site: Any) -> dict[str, int]:
     active = site.active_lease(ANA, blueprints=["gpu"], seconds=3600)
     waiting = site.lease(BOB, blueprints=["gpu"], seconds=3600)
     resource = site.rows(f"drydock_leases/{active}")[0]["resourceid"]
-    return {"active": active, "waiting": waiting, "resource": resource}
+    subject = {"blueprint": "signing", "subject": "project/games"}
+    declined = site.act(
+        OLGA, "drydock_authorizations", "decline", **subject, reason="the lab has enough of it"
+    )
+    authorization = declined["authorizationid"]
+    return {
+        "active": active,
+        "waiting": waiting,
+        "resource": resource,
+        "authorization": authorization,
+    }
+
+
+def is_usable(page: Any, path: str, width: int) -> None:
+    """See that a page shows what it should, to everybody, and fits into the window."""
+    page.locator("main").get_by_text(PAGES[path]).first.wait_for()
+    assert page.get_by_role("alert").count() == 0
+    assert page.evaluate(_UNNAMED) == []
+    assert page.evaluate(_UNREADABLE) == []
+    sideways = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    assert page.evaluate(sideways), f"{path} is wider than a window of {width}"
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -114,12 +152,24 @@ def test_a_page_shows_what_is_there_wide_and_narrow_light_and_dark(
         size = {"width": width, "height": 800}
         visitor = visit(OLGA, viewport=size, color_scheme=scheme)
         page = visitor.open(path.format(**things))
-        page.locator("main").get_by_text(PAGES[path]).first.wait_for()
-        assert page.get_by_role("alert").count() == 0
-        assert page.evaluate(_UNNAMED) == []
-        assert page.evaluate(_UNREADABLE) == []
-        sideways = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-        assert page.evaluate(sideways), f"{path} is wider than a window of {width}"
+        is_usable(page, path, width)
+        if width > 1000:
+            assert page.evaluate(_SCROLLING_TABLES) == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_as_usable_with_bootstrap_5(
+    visit: Visit, things: dict[str, int], path: str
+) -> None:
+    # What the page is set to goes before what the system prefers.
+    for width, theme, scheme in ((1280, "dark", "light"), (420, "light", "dark")):
+        size = {"width": width, "height": 800}
+        visitor = visit(OLGA, viewport=size, color_scheme=scheme)
+        use_bootstrap_5(visitor.page, theme)
+        page = visitor.open(path.format(**things))
+        is_usable(page, path, width)
+        assert page.evaluate(_BOOTSTRAP) == "5"
+        assert page.evaluate(_IS_DARK) is (theme == "dark")
 
 
 def test_all_pages_are_in_the_menu(visit: Visit, things: dict[str, int]) -> None:

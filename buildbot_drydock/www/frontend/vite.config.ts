@@ -33,5 +33,6 @@ export default defineConfig({
   test: {
     environment: "jsdom",
     include: ["test/**/*.test.{ts,tsx}"],
+    css: { include: /bootstrap/ }, // others are empty
   },
 });

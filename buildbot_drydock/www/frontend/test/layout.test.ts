@@ -12,6 +12,8 @@ function resource(resourceid: number, given: Partial<Resource> = {}): Resource {
     created_at: 0,
     since: 0,
     version: 1,
+    power: "running",
+    power_since: null,
     ...given,
   } as Resource;
 }
@@ -81,6 +83,15 @@ describe("bars", () => {
     expect(row.bars.map(({ lane }) => lane)).toEqual([0, 1, 0]);
     expect(row.lanes).toBe(2);
   });
+});
+
+test("a resource rests since it was parked, and not once it runs or is gone", () => {
+  const rest = (given: Partial<Resource>) => onlyRow(laidOut([resource(1, given)])).rest;
+  expect(rest({ power: "parked", power_since: 1700 })).toEqual({ from: 1700, to: 2000 });
+  expect(rest({ power: "parking", power_since: 400 })).toEqual({ from: 1000, to: 2000 });
+  expect(rest({ power: "waking", power_since: 1700 })).toBe(null);
+  expect(rest({ power: "running", power_since: 1700 })).toBe(null);
+  expect(rest({ status: "broken", power: "parked", power_since: 1700 })).toBe(null);
 });
 
 describe("how busy a resource was", () => {

@@ -1,8 +1,15 @@
 import { expect, test } from "vitest";
-import { countsOf, failedListings, worstFirst, type LedgerRow } from "../src/ledger/rows";
+import {
+  areChanging,
+  countsOf,
+  failedListings,
+  worstFirst,
+  type LedgerRow,
+} from "../src/ledger/rows";
 
 function row(ledgerid: string, verdict: string, given: Partial<LedgerRow> = {}): LedgerRow {
-  return { ledgerid, verdict, blueprint: "linux", listing_error: null, ...given } as LedgerRow;
+  const known = { ledgerid, verdict, blueprint: "linux", listing_error: null, leaving: false };
+  return { ...known, ...given } as LedgerRow;
 }
 
 const rows = [
@@ -17,6 +24,12 @@ const rows = [
 
 test("what contradicts comes first, and what matches last", () => {
   expect(worstFirst(rows).map(({ ledgerid }) => ledgerid).join("")).toBe("begdcaf");
+});
+
+test("what is told to go, and what comes and goes, is looked at again soon", () => {
+  expect(areChanging([row("a", "matched"), row("b", "orphan"), row("c", "twin")])).toBe(false);
+  expect(areChanging([row("a", "matched"), row("b", "twin", { leaving: true })])).toBe(true);
+  for (const verdict of ["ending", "starting"]) expect(areChanging([row("a", verdict)])).toBe(true);
 });
 
 test("verdicts are counted, the worst first", () => {

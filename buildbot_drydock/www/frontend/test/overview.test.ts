@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Blueprint, Host, Lease, Reason, Resource } from "../src/data/rows";
 import { problemsOf, type Known } from "../src/overview/problems";
-import { listedHosts, totalsOf, usageInWords, usageOf } from "../src/overview/usage";
+import { totalsOf, usageInWords, usageOf } from "../src/overview/usage";
 
 function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
   return {
@@ -12,10 +12,11 @@ function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
     mode_reason: "",
     failures: 0,
     last_error: "",
-    limit: 4,
+    capacity: 4,
     resources: {},
     living: 0,
     idle: 0,
+    parked: 0,
     leased: 0,
     slots: 4,
     waiting: 0,
@@ -25,7 +26,8 @@ function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
 }
 
 function host(name: string, given: Partial<Host>): Host {
-  return { name, listed: true, in_service: false, mode: "enabled", why: "", ...given } as Host;
+  const out = { listed: true, in_service: false, disabled: false };
+  return { name, ...out, mode: "enabled", why: "", ...given } as Host;
 }
 
 function waiting(leaseid: number, ...kinds: string[]): Lease {
@@ -57,7 +59,7 @@ describe("problems", () => {
           blueprint("mac", { state: "misconfigured", last_error: "no such image" }),
         ],
         hosts: [
-          host("build3", { why: "is disabled in its list (a new disk)" }),
+          host("build3", { disabled: true, why: "is disabled in its list (a new disk)" }),
           host("build4", { why: "failed while connecting: Connection refused" }),
           host("build5", { in_service: true }),
         ],
@@ -115,7 +117,7 @@ describe("problems", () => {
 describe("the usage of a blueprint", () => {
   test("tells leased from warm, and what is coming and going", () => {
     const row = blueprint("linux", {
-      limit: 8,
+      capacity: 8,
       idle: 2,
       resources: { active: 3, pending: 1, broken: 1, released: 1 },
     });
@@ -124,19 +126,19 @@ describe("the usage of a blueprint", () => {
     );
   });
 
-  test("never exceeds the bar, even if the limit was lowered", () => {
-    expect(usageOf(blueprint("linux", { limit: 1, resources: { active: 3 } })).limit).toBe(3);
+  test("counts what is parked apart: nobody has leased it, and it is not warm", () => {
+    const row = blueprint("linux", { idle: 1, parked: 2, resources: { active: 4 } });
+    expect(usageInWords(usageOf(row))).toBe("1 leased, 1 warm, 2 parked, of at most 4");
   });
 
-  test("counts the hosts that are listed, if there is no other limit", () => {
-    const lab = blueprint("lab", { limit: 10_000, resources: { active: 2 } });
-    const listed = listedHosts([
-      host("build1", { blueprints: ["lab"] }),
-      host("build2", { blueprints: ["lab", "other"] }),
-      host("build3", { blueprints: ["lab"] }),
-    ]);
-    expect(usageOf(lab, listed.get("lab")).limit).toBe(3);
-    expect(usageOf(blueprint("linux"), listed.get("linux")).limit).toBe(4);
+  test("never exceeds the bar, even if the limit was lowered", () => {
+    expect(usageOf(blueprint("linux", { capacity: 1, resources: { active: 3 } })).limit).toBe(3);
+  });
+
+  test("is of what there can be, whatever the limit is", () => {
+    const lab = blueprint("lab", { limit: 10_000, capacity: 3, resources: { active: 2 } });
+    expect(usageOf(lab).limit).toBe(3);
+    expect(usageOf(blueprint("gone", { limit: null, capacity: null })).limit).toBe(0);
   });
 
   test("of nothing is said so", () => {
@@ -146,8 +148,14 @@ describe("the usage of a blueprint", () => {
 
 test("totals are those of all blueprints; slots may be unknown", () => {
   const rows = [
-    blueprint("a", { living: 2, leased: 1, slots: 4, hourly_cost: 0.5 }),
+    blueprint("a", { living: 2, parked: 1, leased: 1, slots: 4, hourly_cost: 0.5 }),
     blueprint("b", { living: 1, leased: 1, slots: null, hourly_cost: 1 }),
   ];
-  expect(totalsOf(rows)).toEqual({ living: 3, leased: 2, slots: 4, hourlyCost: 1.5 });
+  expect(totalsOf(rows)).toEqual({
+    living: 3,
+    parked: 1,
+    leased: 2,
+    slots: 4,
+    hourlyCost: 1.5,
+  });
 });

@@ -13,7 +13,7 @@ import {
   tellingReasons,
   whyNever,
 } from "../src/words/reasons";
-import { toneOf } from "../src/words/statuses";
+import { isAtRest, serviceOf, stateOf, toneOf } from "../src/words/statuses";
 import { duration, relative } from "../src/words/times";
 
 test("a duration has its two greatest units", () => {
@@ -48,11 +48,35 @@ test("counts beyond what is counted say so", () => {
     .toEqual(["", "0", "10,000", "more than 10,000"]);
   expect([counted(1, "lease"), counted(2, "lease")]).toEqual(["1 lease", "2 leases"]);
   expect(byStatus({ active: 2, pending: 0, broken: 1 })).toBe("2 active, 1 broken");
+  expect(byStatus({ active: 3, pending: 1 }, 2)).toBe("1 active, 1 pending, 2 parked");
+  expect(byStatus({ active: 2 }, 2)).toBe("2 parked");
 });
 
 test("a status that is not known is no trouble", () => {
   expect([toneOf("broken"), toneOf("active"), toneOf("of a later version")])
     .toEqual(["bad", "good", "over"]);
+});
+
+test("an active resource that does not run says so; another has no power worth a word", () => {
+  const powers = ["running", "parking", "parked", "waking", "of a later version"];
+  const states = (status: string) => powers.map((power) => stateOf({ status, power }));
+  expect(states("active")).toEqual(["active", "parking", "parked", "waking", "active"]);
+  for (const status of ["pending", "released", "broken", "destroyed"]) {
+    expect(new Set(states(status))).toEqual(new Set([status]));
+  }
+  expect(powers.map((power) => isAtRest({ status: "active", power })))
+    .toEqual([false, true, true, false, false]);
+  expect(powers.slice(1, 3).map(toneOf)).toEqual(["over", "over"]);
+});
+
+test("a host is out of service by itself, or disabled because somebody wants that", () => {
+  const words = [
+    serviceOf({ in_service: true, disabled: false }),
+    serviceOf({ in_service: false, disabled: true }),
+    serviceOf({ in_service: false, disabled: false }),
+  ];
+  expect(words).toEqual(["in service", "disabled", "out of service"]);
+  expect(words.map(toneOf)).toEqual(["good", "waiting", "bad"]);
 });
 
 test("names are safe in addresses and in the keys of messages", () => {

@@ -25,7 +25,7 @@ export function ActionBar({ path, subject, offers, onDone }: ActionBarProps) {
         <button
           key={offer.caption}
           type="button"
-          className={`btn btn-sm btn-outline-${offer.isDestructive ? "danger" : "primary"}`}
+          className={`btn btn-sm ${outlineOf(offer)}`}
           disabled={!allowed?.has(offer.method)}
           aria-describedby={refused.includes(offer) ? note : undefined}
           onClick={() => setChosen(offer)}
@@ -55,6 +55,9 @@ export function ActionBar({ path, subject, offers, onDone }: ActionBarProps) {
     </div>
   );
 }
+
+const outlineOf = ({ isDestructive }: Offer) =>
+  isDestructive ? "btn-outline-danger" : "btn-outline-primary";
 
 function refusal(offers: readonly Offer[], isAnonymous: boolean): string {
   const what = offers.map(({ caption }) => caption.toLowerCase()).join(", ");

@@ -7,6 +7,7 @@ export interface Column<Row> {
   cell: (row: Row) => ReactNode;
   sort?: string; // the field that it is ordered by
   isNumber?: boolean;
+  wraps?: boolean; // anywhere, where a text has no blanks or the table would be too wide
 }
 
 export interface DataTableProps<Row> {
@@ -40,9 +41,9 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
         <tbody>
           {(rows ?? []).map((row) => (
             <tr key={keyOf(row)} data-key={keyOf(row)}>
-              {columns.map(({ caption: name, cell, isNumber }) => (
-                <td key={name} className={isNumber ? "drydock-number" : undefined}>
-                  {cell(row)}
+              {columns.map((column) => (
+                <td key={column.caption} className={classOf(column)}>
+                  {column.cell(row)}
                 </td>
               ))}
             </tr>
@@ -60,6 +61,11 @@ export function DataTable<Row>(props: DataTableProps<Row>) {
   );
 }
 
+function classOf<Row>({ isNumber, wraps }: Column<Row>): string | undefined {
+  if (isNumber) return "drydock-number";
+  return wraps ? "drydock-wraps" : undefined;
+}
+
 interface HeadingProps<Row> {
   column: Column<Row>;
   order: Order | undefined;
@@ -67,8 +73,8 @@ interface HeadingProps<Row> {
 }
 
 function Heading<Row>({ column, order, onSort }: HeadingProps<Row>) {
-  const { caption, sort, isNumber } = column;
-  const className = isNumber ? "drydock-number" : undefined;
+  const { caption, sort } = column;
+  const className = column.isNumber ? "drydock-number" : undefined;
   if (sort === undefined || onSort === undefined) {
     return <th scope="col" className={className}>{caption}</th>;
   }

@@ -67,6 +67,9 @@ export interface Resource {
   end_reason: string;
   hourly_price: number | null;
   cost: number | null;
+  power: string; // of an active one; others keep what they had last
+  power_since: number | null;
+  parked_seconds: number; // before the present power
 }
 
 export interface Event {
@@ -107,6 +110,7 @@ export interface Blueprint {
   listing_error: string;
   version: number;
   limit: number | null;
+  capacity: number | null; // how many resources there can be: no more than listed hosts
   min_ready: number | null;
   leases_per_resource: number | null;
   labels: Labels;
@@ -116,6 +120,7 @@ export interface Blueprint {
   slots: number | null;
   leased: number;
   idle: number;
+  parked: number;
   waiting: number;
   hourly_cost: number;
   max_hourly_cost: number | null;
@@ -131,6 +136,7 @@ export interface Host {
   blueprints: readonly string[];
   listed: boolean;
   in_service: boolean;
+  disabled: boolean; // somebody wants it out of service
   why: string;
   labels: Labels;
   slots: number | null;
@@ -154,7 +160,7 @@ export interface Authorization {
   decided_at: number | null;
   reason: string;
   leaseid: number | null;
-  approvers: readonly string[] | null;
+  approvers: string; // whom to ask, as the configuration says
   in_force: boolean;
   version: number;
 }

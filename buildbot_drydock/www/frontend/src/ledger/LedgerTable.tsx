@@ -32,7 +32,7 @@ export function LedgerTable({ rows, onDone }: LedgerTableProps) {
             <th scope="col">The provider says</th>
             <th scope="col">The database says</th>
             <th scope="col">Age</th>
-            <th scope="col" className="text-right text-end">Cost so far</th>
+            <th scope="col" className="drydock-number">Cost so far</th>
             <th scope="col">Why</th>
           </tr>
         </thead>
@@ -49,9 +49,10 @@ export function LedgerTable({ rows, onDone }: LedgerTableProps) {
 function Line({ row, onDone }: { row: LedgerRow; onDone: () => void }) {
   const name = row.identity || row.host || row.token;
   return (
-    <tr data-ledger={row.ledgerid} data-verdict={row.verdict}>
+    <tr data-ledger={row.ledgerid} data-verdict={row.verdict} data-leaving={row.leaving}>
       <td>
         <Tag tone={toneOfVerdict(row.verdict)}>{row.verdict}</Tag>
+        {row.leaving && <> <Tag tone="busy">being destroyed</Tag></>}
       </td>
       <td>
         <Link to={`/drydock/blueprints/${encodeURIComponent(row.blueprint)}`}>{row.blueprint}</Link>
@@ -59,7 +60,7 @@ function Line({ row, onDone }: { row: LedgerRow; onDone: () => void }) {
       <td className="drydock-ledger-name"><Host row={row} /></td>
       <td><Known row={row} /></td>
       <td className="text-nowrap"><Age since={row.created_at} /></td>
-      <td className="text-right text-end"><Money amount={row.cost} /></td>
+      <td className="drydock-number"><Money amount={row.cost} /></td>
       <td className="drydock-ledger-why">
         {row.why}
         {row.actions.includes(DESTROY.method) && (

@@ -8,6 +8,7 @@ export interface LedgerRow {
   verdict: string;
   why: string;
   due_at: number | null;
+  leaving: boolean; // an orphan or a twin that is told to go, or was
   actions: readonly string[];
   blueprint: string;
   token: string;
@@ -58,6 +59,13 @@ function rankOf(verdict: string): number {
   const place = TONES.findIndex(([word]) => word === verdict);
   return place === -1 ? 4 : place;
 }
+
+/** Tell whether rows will change soon although nothing more happens to resources and leases. */
+export function areChanging(rows: readonly LedgerRow[]): boolean {
+  return rows.some(({ leaving, verdict }) => leaving || CHANGING.includes(verdict));
+}
+
+const CHANGING = ["ending", "starting", "starting-late", "missing"];
 
 /** How many rows have each verdict, the worst first. */
 export function countsOf(rows: readonly LedgerRow[]): [string, number][] {

@@ -3,17 +3,11 @@ import React from "react";
 import { Link } from "react-router-dom";
 import { Money } from "../components/Money";
 import { StatusTag } from "../components/StatusTag";
-import type { Blueprint, Host } from "../data/rows";
-import { listedHosts, usageOf } from "./usage";
+import type { Blueprint } from "../data/rows";
+import { usageOf } from "./usage";
 import { UsageBar } from "./UsageBar";
 
-interface BlueprintsProps {
-  rows: readonly Blueprint[];
-  hosts: readonly Host[];
-}
-
-export function Blueprints({ rows, hosts }: BlueprintsProps) {
-  const listed = listedHosts(hosts);
+export function Blueprints({ rows }: { rows: readonly Blueprint[] }) {
   return (
     <section className="drydock-section" aria-labelledby="drydock-blueprints">
       <h2 id="drydock-blueprints">Blueprints</h2>
@@ -24,17 +18,18 @@ export function Blueprints({ rows, hosts }: BlueprintsProps) {
               <th scope="col">Blueprint</th>
               <th scope="col">State</th>
               <th scope="col">Resources of limit</th>
-              <th scope="col" className="text-right text-end">Slots leased</th>
-              <th scope="col" className="text-right text-end">Warm</th>
-              <th scope="col" className="text-right text-end">Booting</th>
-              <th scope="col" className="text-right text-end">Broken</th>
-              <th scope="col" className="text-right text-end">Waiting</th>
-              <th scope="col" className="text-right text-end">Cost</th>
+              <th scope="col" className="drydock-number">Slots leased</th>
+              <th scope="col" className="drydock-number">Warm</th>
+              <th scope="col" className="drydock-number">Parked</th>
+              <th scope="col" className="drydock-number">Booting</th>
+              <th scope="col" className="drydock-number">Broken</th>
+              <th scope="col" className="drydock-number">Waiting</th>
+              <th scope="col" className="drydock-number">Cost</th>
             </tr>
           </thead>
           <tbody>
             {rows.map((row) => (
-              <BlueprintLine key={row.name} row={row} hosts={listed.get(row.name)} />
+              <BlueprintLine key={row.name} row={row} />
             ))}
           </tbody>
         </table>
@@ -43,12 +38,7 @@ export function Blueprints({ rows, hosts }: BlueprintsProps) {
   );
 }
 
-interface BlueprintLineProps {
-  row: Blueprint;
-  hosts: number | undefined;
-}
-
-function BlueprintLine({ row, hosts }: BlueprintLineProps) {
+function BlueprintLine({ row }: { row: Blueprint }) {
   const parts = Object.fromEntries(usageOf(row).parts);
   return (
     <tr data-blueprint={row.name}>
@@ -56,13 +46,14 @@ function BlueprintLine({ row, hosts }: BlueprintLineProps) {
         <Link to={`/drydock/blueprints/${encodeURIComponent(row.name)}`}>{row.name}</Link>
       </th>
       <td><StatusTag status={row.state} /></td>
-      <td><UsageBar row={row} hosts={hosts} /></td>
+      <td><UsageBar row={row} /></td>
       <Count of={row.leased} beside={row.slots === null ? "" : ` / ${row.slots}`} />
       <Count of={parts["warm"]} />
+      <Count of={parts["parked"]} />
       <Count of={parts["booting"]} />
       <Count of={parts["broken"]} />
       <Count of={row.waiting} />
-      <td className="text-right text-end"><Money amount={row.hourly_cost} per="h" /></td>
+      <td className="drydock-number"><Money amount={row.hourly_cost} per="h" /></td>
     </tr>
   );
 }
@@ -70,7 +61,7 @@ function BlueprintLine({ row, hosts }: BlueprintLineProps) {
 function Count({ of: count = 0, beside = "" }: { of: number | undefined; beside?: string }) {
   const tone = count === 0 && beside === "" ? "drydock-muted" : "";
   return (
-    <td className={`drydock-number text-right text-end text-nowrap ${tone}`}>
+    <td className={`drydock-number ${tone}`}>
       {count}
       {beside}
     </td>

@@ -18,7 +18,9 @@ export function FigureRow({ blueprints, waiting, total }: FiguresProps) {
     <dl className="drydock-figures">
       <div className="drydock-figure">
         <dt>Resources</dt>
-        <dd>{totals.living}</dd>
+        <dd>
+          {totals.living} {totals.parked > 0 && <small>{totals.parked} of them parked</small>}
+        </dd>
       </div>
       <div className="drydock-figure">
         <dt>Slots leased</dt>

@@ -3,8 +3,8 @@ import React from "react";
 import type { Blueprint } from "../data/rows";
 import { usageInWords, usageOf } from "./usage";
 
-export function UsageBar({ row, hosts }: { row: Blueprint; hosts?: number | undefined }) {
-  const usage = usageOf(row, hosts);
+export function UsageBar({ row }: { row: Blueprint }) {
+  const usage = usageOf(row);
   const words = usageInWords(usage);
   return (
     <div className="drydock-usage">

@@ -21,8 +21,6 @@ export interface Known {
   waiting: readonly Lease[];
 }
 
-const BY_INTENTION = /^is disabled\b/;
-
 /** All problems; those that stop more come first, and what somebody did on purpose comes last. */
 export function problemsOf(known: Known): Problem[] {
   const found: [number, Problem][] = [
@@ -120,12 +118,11 @@ function ofResource(row: Resource): [number, Problem] {
 }
 
 function ofHost(row: Host): [number, Problem] {
-  const wanted = row.mode === "disabled" || BY_INTENTION.test(row.why);
   return [
-    wanted ? 8 : 5,
+    row.disabled ? 8 : 5,
     {
       key: `host ${row.name}`,
-      severity: wanted ? "waiting" : "bad",
+      severity: row.disabled ? "waiting" : "bad",
       what: `host ${row.name}`,
       route: `/drydock/hosts/${encodeURIComponent(row.name)}`,
       text: row.why,

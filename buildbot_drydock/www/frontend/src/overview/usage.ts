@@ -1,8 +1,8 @@
 // The figures of the overview: of each blueprint, and of all together.
 
-import type { Blueprint, Host } from "../data/rows";
+import type { Blueprint } from "../data/rows";
 
-export type Part = "leased" | "warm" | "booting" | "broken" | "ending";
+export type Part = "leased" | "warm" | "parked" | "booting" | "broken" | "ending";
 
 export interface Usage {
   parts: readonly (readonly [Part, number])[]; // how many resources of each; none of 0
@@ -13,17 +13,19 @@ export interface Usage {
 const WORDS: Readonly<Record<Part, string>> = {
   leased: "leased",
   warm: "warm",
+  parked: "parked",
   booting: "booting",
   broken: "broken",
   ending: "being torn down",
 };
 
-/** What a blueprint has of what it may have; of one that lists hosts, those that it lists. */
-export function usageOf(row: Blueprint, hosts?: number): Usage {
+/** What a blueprint has of what it may have. */
+export function usageOf(row: Blueprint): Usage {
   const of = (status: string) => row.resources[status] ?? 0;
   const all: [Part, number][] = [
-    ["leased", Math.max(0, of("active") - row.idle)],
+    ["leased", Math.max(0, of("active") - row.idle - row.parked)],
     ["warm", Math.min(row.idle, of("active"))],
+    ["parked", Math.min(row.parked, of("active"))],
     ["booting", of("pending")],
     ["broken", of("broken")],
     ["ending", of("released")],
@@ -32,7 +34,7 @@ export function usageOf(row: Blueprint, hosts?: number): Usage {
   return {
     parts: all.filter(([, count]) => count > 0),
     used,
-    limit: Math.max(used, Math.min(row.limit ?? 0, hosts ?? Infinity)),
+    limit: Math.max(used, row.capacity ?? 0),
   };
 }
 
@@ -42,17 +44,9 @@ export function usageInWords(usage: Usage): string {
   return `${parts.join(", ") || "nothing"}, of at most ${usage.limit}`;
 }
 
-/** How many hosts each blueprint lists. */
-export function listedHosts(hosts: readonly Host[]): ReadonlyMap<string, number> {
-  const found = new Map<string, number>();
-  for (const name of hosts.flatMap((host) => host.blueprints)) {
-    found.set(name, (found.get(name) ?? 0) + 1);
-  }
-  return found;
-}
-
 export interface Totals {
   living: number;
+  parked: number; // of those
   leased: number;
   slots: number;
   hourlyCost: number;
@@ -62,6 +56,7 @@ export function totalsOf(rows: readonly Blueprint[]): Totals {
   const sum = (of: (row: Blueprint) => number) => rows.reduce((total, row) => total + of(row), 0);
   return {
     living: sum((row) => row.living),
+    parked: sum((row) => row.parked),
     leased: sum((row) => row.leased),
     slots: sum((row) => row.slots ?? 0),
     hourlyCost: sum((row) => row.hourly_cost),

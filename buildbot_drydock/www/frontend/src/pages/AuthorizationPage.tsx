@@ -45,6 +45,6 @@ const factsOf = (row: Authorization): Fact[] => [
   ["Decided by", row.author],
   ["Decided", row.decided_at === null ? null : <When time={row.decided_at} />],
   ["Reason", row.reason && <span className="drydock-text">{row.reason}</span>],
-  ["Who may decide", (row.approvers ?? []).join(", ")],
+  ["Who is to be asked", row.approvers],
   ["In force", row.in_force ? "yes" : "no"],
 ];

@@ -38,7 +38,11 @@ const COLUMNS: readonly Column<Authorization>[] = [
   { caption: "Needed first by", cell: ({ leaseid }) => <LeaseLink id={leaseid} /> },
   { caption: "Decided by", cell: ({ author }) => author || "–" },
   { caption: "Decided", cell: ({ decided_at }) => <When time={decided_at} /> },
-  { caption: "Why", cell: ({ reason }) => <span className="drydock-text">{reason}</span> },
+  {
+    caption: "Why",
+    wraps: true,
+    cell: ({ reason }) => <span className="drydock-text">{reason}</span>,
+  },
 ];
 
 export function AuthorizationsPage() {

@@ -118,9 +118,10 @@ const factsOf = (row: Blueprint): Fact[] => [
   ["Mode", row.mode === "enabled" ? null : `${row.mode} by ${row.mode_author}`],
   ["Mode ends", row.mode_until === null ? null : <When time={row.mode_until} />],
   ["Why", text(row.mode_reason)],
-  ["Resources", `${row.living} of ${row.limit ?? "–"} (${byStatus(row.resources) || "none"})`],
+  ["Resources", resourcesOf(row)],
   ["Slots leased", `${row.leased} of ${row.slots ?? "–"}`],
   ["Idle", row.idle],
+  ["Parked", row.parked === 0 ? null : row.parked],
   ["Kept warm", row.min_ready],
   ["Leases that wait for it", row.waiting],
   ["Cost", <Money amount={row.hourly_cost} per="h" />],
@@ -133,6 +134,9 @@ const factsOf = (row: Blueprint): Fact[] => [
   ["Tries again", row.retry_at === null ? null : <When time={row.retry_at} />],
   ["Last error", text(row.last_error)],
 ];
+
+const resourcesOf = ({ living, capacity, resources, parked }: Blueprint) =>
+  `${living} of ${capacity ?? "–"} (${byStatus(resources, parked) || "none"})`;
 
 const joined = (choices: Blueprint["choices"]) =>
   Object.fromEntries(Object.entries(choices).map(([name, some]) => [name, some.join("|")]));

@@ -20,9 +20,9 @@ const COLUMNS: readonly Column<Blueprint>[] = [
   {
     caption: "Resources",
     isNumber: true,
-    cell: ({ living, limit }) => (limit === null ? living : `${living} / ${limit}`),
+    cell: ({ living, capacity }) => (capacity === null ? living : `${living} / ${capacity}`),
   },
-  { caption: "By status", cell: ({ resources }) => byStatus(resources) || "–" },
+  { caption: "By status", cell: ({ resources, parked }) => byStatus(resources, parked) || "–" },
   {
     caption: "Slots leased",
     isNumber: true,
@@ -35,7 +35,7 @@ const COLUMNS: readonly Column<Blueprint>[] = [
     isNumber: true,
     cell: ({ hourly_cost }) => <Money amount={hourly_cost} per="h" />,
   },
-  { caption: "Why", cell: (row) => <Why row={row} /> },
+  { caption: "Why", wraps: true, cell: (row) => <Why row={row} /> },
 ];
 
 export function BlueprintsPage() {

@@ -24,7 +24,7 @@ const LISTING: ListingOf<Event> = {
 
 const COLUMNS: readonly Column<Event>[] = [
   { caption: "When", sort: "eventid", cell: ({ at }) => <When time={at} /> },
-  { caption: "What", cell: (event) => <EventText event={event} /> },
+  { caption: "What", wraps: true, cell: (event) => <EventText event={event} /> },
   { caption: "Kind", cell: ({ kind }) => <code>{kind}</code> },
   { caption: "By", cell: ({ actor }) => actor },
   { caption: "Blueprint", cell: ({ blueprint }) => <BlueprintLink name={blueprint} /> },

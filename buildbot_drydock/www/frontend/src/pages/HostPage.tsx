@@ -15,7 +15,7 @@ import { StatusTag } from "../components/StatusTag";
 import { useRow, useRows } from "../data/live";
 import { HOSTS, RESOURCES, type Host } from "../data/rows";
 import { hostKey } from "../words/links";
-import { serviceOf } from "./HostsPage";
+import { serviceOf } from "../words/statuses";
 import { RESOURCE_COLUMNS } from "./ResourcesPage";
 
 const CRUMBS = [{ caption: "Hosts", route: "/drydock/hosts" }];

@@ -9,10 +9,9 @@ import { PageFrame } from "../components/PageFrame";
 import { StatusTag } from "../components/StatusTag";
 import { useRows } from "../data/live";
 import { HOSTS, type Host } from "../data/rows";
+import { serviceOf } from "../words/statuses";
 
 const ALL = { limit: 1000 };
-
-export const serviceOf = ({ in_service }: Host) => (in_service ? "in service" : "out of service");
 
 const COLUMNS: readonly Column<Host>[] = [
   { caption: "Host", cell: ({ name }) => <HostLink name={name} /> },
@@ -32,6 +31,7 @@ const COLUMNS: readonly Column<Host>[] = [
   { caption: "Labels", cell: ({ labels }) => <LabelList labels={labels} /> },
   {
     caption: "Why",
+    wraps: true,
     cell: ({ why, mode_until }) => (
       <span className="drydock-text">
         {why}

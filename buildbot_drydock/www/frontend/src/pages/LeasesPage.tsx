@@ -42,6 +42,7 @@ export const LEASE_COLUMNS: readonly Column<Lease>[] = [
   { caption: "Requested", cell: ({ requested_at }) => <When time={requested_at} /> },
   {
     caption: "Why",
+    wraps: true,
     cell: ({ reason, reasons }) => (
       <span className="drydock-text">{reasons.length > 0 ? summary(reasons) : reason}</span>
     ),

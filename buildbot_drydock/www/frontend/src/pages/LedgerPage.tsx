@@ -4,14 +4,16 @@ import { Link, useSearchParams } from "react-router-dom";
 import { When } from "../components/Age";
 import { ErrorNotice } from "../components/ErrorNotice";
 import { PageFrame } from "../components/PageFrame";
+import { useAgain } from "../data/again";
 import { useRows } from "../data/live";
 import { EVENTS } from "../data/rows";
 import { LedgerTable } from "../ledger/LedgerTable";
-import { countsOf, failedListings, LEDGER, type LedgerRow } from "../ledger/rows";
+import { areChanging, countsOf, failedListings, LEDGER, type LedgerRow } from "../ledger/rows";
 import "../ledger/ledger.css";
 
 const ALL = { limit: 1000 };
 const LATEST = { order: "-eventid", limit: 1 };
+const AGAIN = 3000; // milliseconds; a host that goes makes no event
 const SOON = 1500; // milliseconds from an event to reading again: more of them may come
 
 export function LedgerPage() {
@@ -19,6 +21,7 @@ export function LedgerPage() {
   const verdict = parameters.get("verdict");
   const { rows, error, refresh } = useRows(LEDGER, ALL);
   useRefreshed(refresh);
+  useAgain(refresh, AGAIN, areChanging(rows ?? []));
   const shown = (rows ?? []).filter((row) => verdict === null || row.verdict === verdict);
   return (
     <PageFrame title="Ledger">

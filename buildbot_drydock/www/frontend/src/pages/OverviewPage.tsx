@@ -1,7 +1,8 @@
 // The first page: what is wrong, what waits and why, what there is, who has it, what it costs.
-import React, { useEffect } from "react";
+import React from "react";
 import { ErrorNotice } from "../components/ErrorNotice";
 import { PageFrame } from "../components/PageFrame";
+import { useAgain } from "../data/again";
 import { useRows } from "../data/live";
 import { BLUEPRINTS, HOSTS, LEASES, RESOURCES } from "../data/rows";
 import { Blueprints } from "../overview/Blueprints";
@@ -26,7 +27,7 @@ export function OverviewPage() {
   const inUse = useRows(LEASES, IN_USE);
   const broken = useRows(RESOURCES, BROKEN);
   const hosts = useRows(HOSTS, ALL);
-  useAgain(queue.refresh, (queue.rows ?? []).length > 0);
+  useAgain(queue.refresh, AGAIN, (queue.rows ?? []).length > 0);
   const all = [blueprints, queue, inUse, broken, hosts];
   const waiting = (queue.rows ?? []).filter((row) => row.status === "pending");
   return (
@@ -44,20 +45,10 @@ export function OverviewPage() {
             })}
           />
           <Queue rows={waiting} total={queue.total} />
-          <Blueprints rows={blueprints.rows} hosts={hosts.rows ?? []} />
+          <Blueprints rows={blueprints.rows} />
           <InUse rows={inUse.rows ?? []} total={inUse.total} />
         </>
       )}
     </PageFrame>
   );
-}
-
-function useAgain(refresh: () => void, isNeeded: boolean): void {
-  useEffect(() => {
-    if (!isNeeded) return undefined;
-    const timer = setInterval(() => {
-      if (document.visibilityState === "visible") refresh();
-    }, AGAIN);
-    return () => clearInterval(timer);
-  }, [refresh, isNeeded]);
 }

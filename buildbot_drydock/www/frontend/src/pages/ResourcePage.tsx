@@ -15,6 +15,8 @@ import { ObjectPage } from "../components/ObjectPage";
 import { StatusTag } from "../components/StatusTag";
 import { useRow, useRows } from "../data/live";
 import { LEASES, RESOURCES, type Resource } from "../data/rows";
+import { stateOf } from "../words/statuses";
+import { duration } from "../words/times";
 import { LEASE_COLUMNS } from "./LeasesPage";
 
 const CRUMBS = [{ caption: "Resources", route: "/drydock/resources" }];
@@ -30,7 +32,7 @@ export function ResourcePage() {
       title={`resource ${id}`}
       crumbs={CRUMBS}
       live={live}
-      aside={({ status }) => <StatusTag status={status} />}
+      aside={(resource) => <StatusTag status={stateOf(resource)} />}
     >
       {(resource) => (
         <>
@@ -69,6 +71,15 @@ function ItsLeases({ below }: { below: string }) {
 
 const text = (words: string) => words && <span className="drydock-text">{words}</span>;
 
+/** An active resource is parked to be woken for a later lease. */
+function Power({ row: { status, power, power_since } }: { row: Resource }) {
+  return (
+    <>
+      {power} for <Age since={power_since} />; its status is {status}
+    </>
+  );
+}
+
 const factsOf = (row: Resource): Fact[] => [
   ["Blueprint", <BlueprintLink name={row.blueprint} />],
   ["Host", row.host ? <HostLink name={row.host} /> : null],
@@ -77,6 +88,8 @@ const factsOf = (row: Resource): Fact[] => [
   ["Token", <code>{row.token}</code>],
   ["Labels", <LabelList labels={row.labels} />],
   ["In this status for", <Age since={row.since} />],
+  ["Power", stateOf(row) === row.status ? null : <Power row={row} />],
+  ["Parked before", row.parked_seconds >= 1 ? duration(row.parked_seconds) : null],
   ["Requested", <When time={row.created_at} />],
   ["Built for", row.built_for === null ? null : <LeaseLink id={row.built_for} />],
   ["Uses", row.uses],

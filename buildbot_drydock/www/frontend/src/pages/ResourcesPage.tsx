@@ -8,6 +8,7 @@ import { Money } from "../components/Money";
 import { StatusTag } from "../components/StatusTag";
 import type { ListingOf } from "../data/listing";
 import { RESOURCES, type Resource } from "../data/rows";
+import { stateOf } from "../words/statuses";
 
 const LISTING: ListingOf<Resource> = {
   type: RESOURCES,
@@ -19,6 +20,12 @@ const LISTING: ListingOf<Resource> = {
       label: "Status",
       kind: "choices",
       choices: ["pending", "active", "released", "broken", "destroyed"],
+    },
+    {
+      name: "power",
+      label: "Power",
+      kind: "choices",
+      choices: ["parking", "parked", "waking"],
     },
     { name: "blueprint", label: "Blueprint", kind: "text" },
     { name: "host", label: "Host", kind: "text" },
@@ -33,21 +40,26 @@ export const RESOURCE_COLUMNS: readonly Column<Resource>[] = [
     sort: "resourceid",
     cell: ({ resourceid }) => <ResourceLink id={resourceid} />,
   },
-  { caption: "Status", cell: ({ status }) => <StatusTag status={status} /> },
+  { caption: "Status", cell: (resource) => <StatusTag status={stateOf(resource)} /> },
   { caption: "For", sort: "since", cell: ({ since }) => <Age since={since} /> },
   { caption: "Blueprint", cell: ({ blueprint }) => <BlueprintLink name={blueprint} /> },
-  { caption: "Host", cell: ({ host }) => <HostLink name={host} /> },
-  { caption: "Address", cell: ({ address }) => address ?? "–" },
+  { caption: "Host", wraps: true, cell: (resource) => <Where of={resource} /> },
   { caption: "Requested", cell: ({ created_at }) => <When time={created_at} /> },
   { caption: "Uses", isNumber: true, cell: ({ uses }) => uses },
   { caption: "Cost so far", isNumber: true, cell: ({ cost }) => <Money amount={cost} /> },
   {
     caption: "Why",
+    wraps: true,
     cell: ({ reason, fault, end_reason }) => (
       <span className="drydock-text">{reason || fault || end_reason}</span>
     ),
   },
 ];
+
+/** A listed host by its name, any other by its address. */
+function Where({ of: { host, address } }: { of: Resource }) {
+  return host ? <HostLink name={host} /> : <>{address || "–"}</>;
+}
 
 export function ResourcesPage() {
   return (

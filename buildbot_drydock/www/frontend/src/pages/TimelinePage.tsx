@@ -15,6 +15,7 @@ const LEGEND: readonly [string, string][] = [
   ["leased by a worker", "var(--drydock-bar-leased)"],
   ["leased by a person", "var(--drydock-bar-person)"],
   ["idle", "var(--drydock-track)"],
+  ["parked", "var(--drydock-bar-parked)"],
   ["booting, waiting", "var(--drydock-bar-booting)"],
   ["broken", "var(--drydock-bar-broken)"],
 ];

@@ -51,7 +51,22 @@ function Life({ row, window }: { row: Row; window: Span }) {
           style={placed({ from: row.life.from, to: booted }, window)}
         />
       )}
+      {row.rest !== null && <Rest row={row} rest={row.rest} window={window} />}
     </>
+  );
+}
+
+function Rest({ row, rest, window }: { row: Row; rest: Span; window: Span }) {
+  const { power, power_since } = row.resource;
+  const words = `${power} since ${clockTime(power_since ?? rest.from)}`;
+  return (
+    <div
+      className="drydock-timeline-rest"
+      role="img"
+      aria-label={words}
+      title={words}
+      style={placed(rest, window)}
+    />
   );
 }
 

@@ -2,6 +2,7 @@
 // the leases that were on it at once. Pure; all times are seconds since the epoch.
 
 import type { Lease, Resource } from "../data/rows";
+import { isAtRest } from "../words/statuses";
 
 export interface Span {
   from: number;
@@ -18,6 +19,7 @@ export interface Row {
   resource: Resource;
   life: Span; // from its request until it was destroyed, or now
   bootedAt: number | null; // when it became active, if that is known
+  rest: Span | null; // since when it has been parked; earlier times are not known
   isOpen: boolean;
   bars: readonly Bar[];
   lanes: number;
@@ -96,11 +98,17 @@ function rowOf(
     resource,
     life: within(life, window),
     bootedAt: resource.status === "active" ? resource.since : null,
+    rest: restOf(resource, window),
     isOpen: resource.status !== ENDED,
     bars,
     lanes,
     busy: busyPart(bars, within(life, window), Math.max(slots, lanes)),
   };
+}
+
+function restOf(resource: Resource, window: Span): Span | null {
+  const { power_since: from } = resource;
+  return isAtRest(resource) && from !== null ? within({ from, to: window.to }, window) : null;
 }
 
 function barOf(lease: Lease, window: Span): Omit<Bar, "lane">[] {

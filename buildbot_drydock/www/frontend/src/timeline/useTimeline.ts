@@ -19,7 +19,10 @@ const LEASE_FIELDS = {
   ],
 };
 const RESOURCE_FIELDS = {
-  field: ["resourceid", "blueprint", "status", "version", "since", "created_at", "host"],
+  field: [
+    ...["resourceid", "blueprint", "status", "version", "since", "created_at", "host"],
+    ...["power", "power_since"],
+  ],
 };
 const ENDED = { status: "destroyed", order: "-since", limit: MOST_ENDED };
 

@@ -12,8 +12,9 @@ export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** `2 active, 1 pending`, of what there is. */
-export function byStatus(counts: Readonly<Record<string, number>>): string {
-  const found = Object.entries(counts).filter(([, count]) => count > 0);
+/** `2 active, 1 pending`, of what there is; what is parked is counted apart from what runs. */
+export function byStatus(counts: Readonly<Record<string, number>>, parked = 0): string {
+  const all = { ...counts, active: (counts["active"] ?? 0) - parked, parked };
+  const found = Object.entries(all).filter(([, count]) => count > 0);
   return found.map(([status, count]) => `${count} ${status}`).join(", ");
 }
