@@ -71,7 +71,9 @@ def pages(site: Site) -> dict[str, str]:
 
 def picture(visitor: Visitor, path: Path) -> None:
     """Write a picture with few colours, which page after page makes a difference."""
-    raw = visitor.page.screenshot(full_page=True)
+    # A dialog covers the window, and not what is below.
+    has_dialog = visitor.page.get_by_role("dialog").count() > 0
+    raw = visitor.page.screenshot(full_page=not has_dialog)
     image = Image.open(io.BytesIO(raw)).convert("RGB")
     image = image.crop((0, 0, image.width, min(image.height, HIGHEST)))
     few = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

@@ -39,7 +39,7 @@ def test_the_overview_counts_it_apart_from_what_is_leased_and_warm(
     page = visit().open("")
     row = page.locator("tr[data-blueprint=nightly]")
     row.get_by_role("img", name="1 parked, of at most 2").wait_for()
-    page.get_by_text("of them parked").wait_for()
+    page.locator("dl").get_by_text("1 parked").wait_for()
 
 
 def test_it_wakes_for_a_lease_before_the_eyes_of_a_visitor_and_rests_again(

@@ -136,8 +136,8 @@ describe("reasons", () => {
   });
 
   test("what may yet come is said first", () => {
-    expect(summary([declined, full])).toBe(`${full.sentence} (and 1 more)`);
-    expect(summary([never, full])).toBe(`${full.sentence} (and 1 more)`);
+    expect(summary([declined, full])).toBe(full.sentence);
+    expect(summary([never, asked, full])).toBe(`${asked.sentence} (and 1 more)`);
     expect(summary([never])).toBe(never.sentence);
     expect(summary([])).toBe("");
   });

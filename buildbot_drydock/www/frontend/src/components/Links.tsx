@@ -8,11 +8,11 @@ import * as paths from "../words/links";
 const NOTHING = <>–</>;
 
 export function LeaseLink({ id }: { id: number | null }) {
-  return id === null ? NOTHING : <Link to={paths.leasePath(id)}>lease {id}</Link>;
+  return id === null ? NOTHING : <Numbered to={paths.leasePath(id)}>lease {id}</Numbered>;
 }
 
 export function ResourceLink({ id }: { id: number | null }) {
-  return id === null ? NOTHING : <Link to={paths.resourcePath(id)}>resource {id}</Link>;
+  return id === null ? NOTHING : <Numbered to={paths.resourcePath(id)}>resource {id}</Numbered>;
 }
 
 export function BlueprintLink({ name }: { name: string | null }) {
@@ -48,6 +48,11 @@ export function BuildLink({ lease: { builder, build } }: { lease: Lease }) {
 /** Who has a lease: a worker or a person. */
 export function OwnerLink({ lease: { worker, person, owner } }: { lease: Lease }) {
   return worker === null ? <>{person ?? owner}</> : <WorkerLink name={worker} />;
+}
+
+/** A noun and its number, which stay together. */
+function Numbered({ to, children }: { to: string; children: ReactNode }) {
+  return <Link to={to} className="drydock-numbered">{children}</Link>;
 }
 
 function Perhaps({ to, children }: { to: string | null; children: ReactNode }) {

@@ -19,7 +19,7 @@ export function FigureRow({ blueprints, waiting, total }: FiguresProps) {
       <div className="drydock-figure">
         <dt>Resources</dt>
         <dd>
-          {totals.living} {totals.parked > 0 && <small>{totals.parked} of them parked</small>}
+          {totals.living} {totals.parked > 0 && <small>{totals.parked} parked</small>}
         </dd>
       </div>
       <div className="drydock-figure">

@@ -34,16 +34,19 @@ const COLUMNS: readonly Column<Authorization>[] = [
   },
   { caption: "Status", cell: ({ status }) => <StatusTag status={status} /> },
   { caption: "Blueprint", cell: ({ blueprint }) => <BlueprintLink name={blueprint} /> },
-  { caption: "Whose", cell: ({ subject }) => subject },
+  { caption: "Whose", wraps: true, cell: ({ subject }) => subject },
   { caption: "Needed first by", cell: ({ leaseid }) => <LeaseLink id={leaseid} /> },
-  { caption: "Decided by", cell: ({ author }) => author || "–" },
-  { caption: "Decided", cell: ({ decided_at }) => <When time={decided_at} /> },
+  { caption: "Decided", wraps: true, cell: (row) => <Decided of={row} /> },
   {
     caption: "Why",
     wraps: true,
     cell: ({ reason }) => <span className="drydock-text">{reason}</span>,
   },
 ];
+
+function Decided({ of: { decided_at, author } }: { of: Authorization }) {
+  return <><When time={decided_at} />{author && ` by ${author}`}</>;
+}
 
 export function AuthorizationsPage() {
   return (

@@ -38,7 +38,7 @@ export function saidOf({ blueprint, sentence }: Reason): string {
 }
 
 export function summary(reasons: readonly Reason[]): string {
-  const [first, ...others] = sorted(reasons);
+  const [first, ...others] = tellingReasons(reasons);
   if (first === undefined) return "";
   return others.length === 0 ? first.sentence : `${first.sentence} (and ${others.length} more)`;
 }
