@@ -18,7 +18,8 @@ from buildbot_drydock.reasons import AwaitingApproval, Declined, NotAuthorized
 
 BUILDER: Final = "builder/"
 PROJECT: Final = "project/"
-KINDS_OF_SUBJECT: Final = (BUILDER, PROJECT, "person/")
+PERSON: Final = "person/"  # so people are named as owners of leases, too; no worker is named so
+KINDS_OF_SUBJECT: Final = (BUILDER, PROJECT, PERSON)
 
 Subjects: TypeAlias = tuple[str, ...]
 

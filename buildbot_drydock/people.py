@@ -7,24 +7,22 @@ master, and through restarts of all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from buildbot_drydock import events
+from buildbot_drydock.authorization import PERSON
 from buildbot_drydock.interfaces import Clock, Store
 from buildbot_drydock.lifecycle import LeaseEvent
 from buildbot_drydock.model import LIVING_LEASES, Labels, Lease, LeaseRequest
 
-PEOPLE: Final = "person/"  # before the names of people in ``owner``
-
 
 def owner_of(person: str) -> str:
-    """Return what stands as the owner in a person's leases; no worker is named so."""
-    return PEOPLE + person
+    """Return what stands as the owner in a person's leases."""
+    return PERSON + person
 
 
 def person_of(owner: str) -> str | None:
     """Return which person owns a lease, if one does."""
-    return owner.removeprefix(PEOPLE) if owner.startswith(PEOPLE) else None
+    return owner.removeprefix(PERSON) if owner.startswith(PERSON) else None
 
 
 class People:

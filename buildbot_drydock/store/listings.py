@@ -21,7 +21,7 @@ from typing import Any, Final, TypeAlias
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from buildbot_drydock.people import PEOPLE
+from buildbot_drydock.authorization import PERSON
 from buildbot_drydock.queries import (
     MOST_INTEGER,
     MOST_READ,
@@ -111,7 +111,7 @@ def _attribute(name: str) -> Field:
 
 def _attributes_of_workers(columns: Columns) -> sa.ColumnElement[Any]:
     """Leave out what people wrote down about their leases: who may not read it may not ask for it."""
-    is_of_person = sa.func.substr(columns["owner"], 1, len(PEOPLE)) == PEOPLE
+    is_of_person = sa.func.substr(columns["owner"], 1, len(PERSON)) == PERSON
     return sa.case((is_of_person, sa.literal("{}")), else_=columns["attributes"])
 
 
