@@ -16,7 +16,7 @@ ANA, BOB, OLGA = "ana@example.org", "bob@example.org", "olga@example.org"
 PAGES: Mapping[str, str] = {
     "": "gpu is full",
     "timeline": "build1",
-    "resources": "127.0.83.1",
+    "resources": "build1",
     "resources/{resource}": "a100",
     "leases": BOB,
     "leases/{active}": ANA,

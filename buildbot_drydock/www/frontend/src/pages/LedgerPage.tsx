@@ -3,6 +3,7 @@ import React, { useEffect } from "react";
 import { Link, useSearchParams } from "react-router-dom";
 import { When } from "../components/Age";
 import { ErrorNotice } from "../components/ErrorNotice";
+import { Loading } from "../components/Loading";
 import { PageFrame } from "../components/PageFrame";
 import { useAgain } from "../data/again";
 import { useRows } from "../data/live";
@@ -26,6 +27,7 @@ export function LedgerPage() {
   return (
     <PageFrame title="Ledger">
       <ErrorNotice error={error} />
+      {rows === null && error === null && <Loading />}
       {rows !== null && (
         <>
           <Failures rows={rows} />

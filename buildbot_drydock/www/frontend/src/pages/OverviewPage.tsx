@@ -1,6 +1,7 @@
 // The first page: what is wrong, what waits and why, what there is, who has it, what it costs.
 import React from "react";
 import { ErrorNotice } from "../components/ErrorNotice";
+import { Loading } from "../components/Loading";
 import { PageFrame } from "../components/PageFrame";
 import { useAgain } from "../data/again";
 import { useRows } from "../data/live";
@@ -29,10 +30,13 @@ export function OverviewPage() {
   const hosts = useRows(HOSTS, ALL);
   useAgain(queue.refresh, AGAIN, (queue.rows ?? []).length > 0);
   const all = [blueprints, queue, inUse, broken, hosts];
+  const isMissing = blueprints.rows === null || queue.rows === null;
+  const isAwaited = isMissing && all.every((each) => each.error === null);
   const waiting = (queue.rows ?? []).filter((row) => row.status === "pending");
   return (
     <PageFrame title="Overview">
       <ErrorNotice error={all.find((each) => each.error !== null)?.error ?? null} />
+      {isAwaited && <Loading />}
       {blueprints.rows !== null && queue.rows !== null && (
         <>
           <FigureRow blueprints={blueprints.rows} waiting={waiting} total={queue.total} />

@@ -2,6 +2,7 @@
 import React, { type CSSProperties } from "react";
 import { Link } from "react-router-dom";
 import { ErrorNotice } from "../components/ErrorNotice";
+import { Loading } from "../components/Loading";
 import { PageFrame } from "../components/PageFrame";
 import { marksOf, position, type Span, type Timeline } from "../timeline/layout";
 import { TimelineRow } from "../timeline/TimelineRow";
@@ -33,6 +34,7 @@ export function TimelinePage() {
           </li>
         ))}
       </ul>
+      {timeline === null && error === null && <Loading />}
       {timeline !== null && <Rows timeline={timeline} />}
       {isCut && <p>Only the leases that ended last are shown.</p>}
     </PageFrame>
