@@ -12,6 +12,8 @@ from buildbot_drydock.cli.client import Row
 from buildbot_drydock.cli.times import moment, span
 
 LONG_WAIT_SECONDS: Final = 900.0
+# The kinds of reasons that time does not mend.
+NEVER: Final = frozenset({"does-not-fit", "declined"})
 _TRIED_AGAIN: Final = ("backing-off", "probing")
 _STOPPED: Final = ("paused", "draining", "disabled")
 
@@ -124,8 +126,9 @@ def of_waiting(rows: Iterable[Row], now: float) -> list[Finding]:
         subject = f"lease {row['leaseid']}"
         kinds = {reason["kind"] for reason in row["reasons"]}
         waited = now - row["requested_at"]
-        if kinds == {"does-not-fit"}:
-            found.append(_problem(subject, f"no blueprint ever fits: {_first(row)}", _remedy(row)))
+        if kinds and kinds <= NEVER:
+            message = f"no blueprint will ever serve it: {_first(row)}"
+            found.append(_problem(subject, message, _remedy(row)))
         elif waited >= LONG_WAIT_SECONDS:
             message = f"it has waited for {span(waited)}: {_first(row)}"
             found.append(_problem(subject, message, _remedy(row)))

@@ -151,7 +151,8 @@ class ProblemTests(SynchronousTestCase):
             return {"leaseid": 1, "requested_at": 1_000 - age, "reasons": reasons}
 
         self.assertEqual(problems.of_waiting([row(10, "full", "does-not-fit")], 1_000), [])
-        self.assertEqual(len(problems.of_waiting([row(10, "does-not-fit")], 1_000)), 1)
+        for never in (["does-not-fit"], ["declined"], ["does-not-fit", "declined"]):
+            self.assertEqual(len(problems.of_waiting([row(10, *never)], 1_000)), 1)
         (found,) = problems.of_waiting([row(901, "full")], 1_000)
         self.assertIn("15 min", found.message)
         self.assertIn("raise `limit` of x", found.remedy)
