@@ -122,3 +122,10 @@ _bug(
     "        self.retention.limits = limits\n",
     "        self.retention.limits = self.retention.limits or limits\n",
 )
+_bug(
+    "store/retention.py",
+    TABLES,
+    "what counts in the costs of a day goes before that is over",
+    "        ended &= costs_nothing | (resources.c.since < bounds.now - DAY_SECONDS)\n",
+    "        ended &= costs_nothing | (resources.c.since < bounds.now)\n",
+)

@@ -4,6 +4,7 @@ Old events go, and resources and leases that ended long ago. What stays, however
 
 * what lives, and the events about it;
 * a lease that a living resource or an authorization names, and a resource that a lease names;
+* a resource whose price is known, for a day, as what it cost counts in `max_daily_cost` until then;
 * what was charged: it names builder and blueprint itself, so that sums stay what they are;
 * the newest row of each table, as some databases would give its number to the next one;
 * what is younger than ``RECENT_SECONDS``, as somebody may be about to read it.
@@ -22,6 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from buildbot_drydock import slotlocks
+from buildbot_drydock.daily_costs import DAY_SECONDS
 from buildbot_drydock.model import LeaseStatus, ResourceStatus
 from buildbot_drydock.store import transactions
 from buildbot_drydock.store.schema import authorizations, events, leases, resources, slot_locks
@@ -155,6 +157,9 @@ def _may_go(
         kept = {row.id for row in found if row.lease in lease or row.resource in resource}
         return numbers - kept - {row.id for row in found if row.at >= recent}
     ended = sa.and_(table.c.status == _ENDED[table], table.c.since < recent)
+    if table is resources:
+        costs_nothing = resources.c.hourly_price.is_(None)
+        ended &= costs_nothing | (resources.c.since < bounds.now - DAY_SECONDS)
     going = _among(connection, table.c.id, numbers, ended)
     return going - _named(connection, table, going)
 

@@ -188,6 +188,24 @@ class RetentionContract(StoreCase, TestCase):
         most = Limits(events=number - 2, ended=3)
         self.assertEqual(await self.delete(most), {"leases": 0, "resources": 0, "events": 2})
 
+    async def test_what_counts_in_the_costs_of_a_day_stays_for_that(self) -> None:
+        record = events.ResourcePriced(hourly_price=2.0, before=None)
+        priced = await self.store.set_price(await self.active(), 2.0, record)
+        assert priced is not None
+        self.clock.advance(1800)
+        gone = await self.destroyed(priced)
+        _, unpriced = await self.ended(place=1)
+        await self.newest()
+        self.clock.advance(23 * 3600)
+        short = Limits(seconds=RECENT_SECONDS)
+        self.assertEqual((await self.delete(short))["resources"], 1)
+        self.assertIsNone(await self.store.resource(unpriced.id))
+        rows = await self.store.rows(spent_by=["linux"])
+        self.assertEqual(dict(rows.spent), {"linux": 1.0})
+        self.clock.advance(3600 + 1)
+        self.assertEqual((await self.delete(short))["resources"], 1)
+        self.assertIsNone(await self.store.resource(gone.id))
+
     async def test_without_limits_everything_stays(self) -> None:
         await self.ended()
         self.clock.advance(4_000 * DAY)
