@@ -20,9 +20,9 @@ from twisted.python.threadpool import ThreadPool
 
 from buildbot_drydock.latent.docker.failures import CallFailed, Cause, refused, silent
 from buildbot_drydock.latent.docker.fields import DockerEngineFields
-from buildbot_drydock.remote.docker.exchange import Exchange
 from buildbot_drydock.remote.docker.failures import NO_ANSWER, said_by
 from buildbot_drydock.remote.docker.machine import DockerMachine
+from buildbot_drydock.remote.shell.streaming import StreamedExchange
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Engine:
         self._commands = ThreadPool(0, _COMMAND_THREADS, f"drydock-exec-{blueprint}")
         for each in (self._calls, self._commands):
             each.start()
-        self._exchanges: set[Exchange] = set()
+        self._exchanges: set[StreamedExchange] = set()
         self._failures = 0
         self._rests_until = 0.0
         self.trouble: CallFailed | None = None  # why it rests, or why it last did not answer

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 import pydantic
 
+from buildbot_drydock.latent.environment import Variables, secrets_in
 from buildbot_drydock.latent.problems import Conflict, Fields, unit
 from buildbot_drydock.latent.worker_host import Texts, WorkerHostFields
 from buildbot_drydock.latent.written import Written, sequence
@@ -19,8 +20,6 @@ _URL: Final = r"^(unix://(/[^/\s]+)+|tcp://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[
 _SIZE: Final = re.compile(r"([0-9]+)([bkmg]?)", re.IGNORECASE)
 _UNITS: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _VOLUME: Final = re.compile(r"(/[^:\0]*|[A-Za-z0-9][A-Za-z0-9_.-]*):(/[^:\0]*)(:[A-Za-z,]+)?")
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SECRET: Final = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|PRIVATE_?KEY|API_?KEY|CREDENTIAL", re.I)
 
 
 class DockerEngine(Written):
@@ -50,12 +49,6 @@ def volume(value: object) -> object:
 def absolute(value: object) -> object:
     if not isinstance(value, str) or not value.startswith("/") or ":" in value:
         raise ValueError("it is a path in the container that begins with '/' and has no ':'")
-    return value
-
-
-def variable(value: object) -> object:
-    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
-        raise ValueError("a variable's name has letters, digits and '_' only")
     return value
 
 
@@ -186,7 +179,7 @@ class DockerPoolFields(WorkerHostFields):
         description="As whom everything runs in the container: `USER` or `USER:GROUP`, by name or "
         "number. None is the image's.",
     )
-    env: dict[Annotated[str, pydantic.BeforeValidator(variable)], str] = pydantic.Field(
+    env: Variables = pydantic.Field(
         default_factory=dict,
         description="Environment variables. Whoever may ask the engine reads them: no secrets.",
         json_schema_extra={
@@ -348,13 +341,7 @@ class DockerPoolFields(WorkerHostFields):
                 f"two things are mounted at {place}",
                 "keep one of them",
             )
-        for name in sorted(self.env):
-            if _SECRET.search(name):
-                yield Conflict(
-                    ("env",),
-                    f"{name} looks like a secret, and whoever may ask the engine reads the variables",
-                    "give it to the build step that needs it, as a secret of Buildbot's",
-                )
+        yield from secrets_in(self.env, "whoever may ask the engine")
         if len(self.networks) > 1 and self.networks[0] in ("host", "none"):
             yield Conflict(
                 ("networks",),

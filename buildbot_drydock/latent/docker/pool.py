@@ -9,9 +9,9 @@ from buildbot_drydock.interfaces import Host as RemoteHost
 from buildbot_drydock.latent.definition import Definition, Surroundings
 from buildbot_drydock.latent.docker.engines import Engines
 from buildbot_drydock.latent.docker.fields import DockerEngine, DockerPoolFields, labels_of
-from buildbot_drydock.latent.docker.fitness import Interpreters
 from buildbot_drydock.latent.docker.launching import Launcher
 from buildbot_drydock.latent.docker.provider import DockerProvider, Rules
+from buildbot_drydock.latent.fitness import Interpreters
 from buildbot_drydock.latent.interpreter import interpreter
 from buildbot_drydock.latent.problems import Problem
 from buildbot_drydock.latent.worker_host import wanted_interpreter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -20,14 +20,15 @@ from buildbot_drydock.errors import (
     RetryLater,
 )
 from buildbot_drydock.interfaces import HostSpec
+from buildbot_drydock.latent.begun_launches import BegunLaunches, Launch
 from buildbot_drydock.latent.docker.engines import Engines
 from buildbot_drydock.latent.docker.failures import CallFailed, Cause
 from buildbot_drydock.latent.docker.fields import labels_of
-from buildbot_drydock.latent.docker.fitness import Fitness, Interpreters, prestart
 from buildbot_drydock.latent.docker.judging import Judge
 from buildbot_drydock.latent.docker.launching import Launcher, remove
 from buildbot_drydock.latent.docker.listing import Container
 from buildbot_drydock.latent.docker.requests import Order
+from buildbot_drydock.latent.fitness import Fitness, Interpreters, prestart
 from buildbot_drydock.model import Health, Lease, Observed, Resource, ResourceStatus
 from buildbot_drydock.remote.processes import RESOURCE_MARK
 from buildbot_drydock.remote.shell.host import ShellHost
@@ -35,8 +36,6 @@ from buildbot_drydock.remote.shell.host import ShellHost
 if TYPE_CHECKING:
     from buildbot_drydock.latent.docker.engine import Engine
 
-# How long create waits for what is begun. What takes longer, such as pulling a large image, goes on.
-PATIENCE_SECONDS: Final = 20.0
 # How long an engine may show a container as running that has ended, and the time between two looks.
 _ENDING_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.1
@@ -53,19 +52,6 @@ class Rules:
     memory: int | None = None  # bytes, for each container
     prestarts: bool = False  # whether a Python stands by in a container
     most_uses: int | None = 1  # of a container in which one stands by again after a lease
-
-
-@dataclass(slots=True)
-class _Launch:
-    """What is under way for one token, or how it failed after ``create`` had returned."""
-
-    since: float
-    engine: Engine | None = None
-    ending: Deferred[None] = field(default_factory=Deferred)
-    is_over: bool = False
-    is_doomed: bool = False
-    was_awaited: bool = True
-    failure: DrydockError | None = None
 
 
 class DockerProvider:
@@ -99,8 +85,7 @@ class DockerProvider:
         self._listed: dict[str, Container] = {}  # as last listed, by id
         self._fitness: dict[str, Fitness] = {}  # by container id
         self._fitting: dict[str, Deferred[None]] = {}
-        self._launches: dict[str, _Launch] = {}  # by token
-        self._late_failure: DrydockError | None = None
+        self._launches = BegunLaunches(reactor, self._tell_news)
         self._has_news = False
         self._closed = False
 
@@ -173,8 +158,7 @@ class DockerProvider:
         if container.is_running and fitness is not None and fitness.python:
             data = {**seen.data, "python": fitness.python}
             return replace(seen, health=Health.READY, data=data)
-        launch = self._launches.get(container.token)
-        if launch is None or launch.is_over:
+        if not self._launches.is_under_way(container.token):
             self._adopt(container)
         doing = "is looked at" if container.is_running else "is being started"
         return replace(seen, reason=f"container {container.short} {doing}")
@@ -187,7 +171,8 @@ class DockerProvider:
             if launch.failure is not None:
                 health, reason = Health.FAILING, str(launch.failure)
             else:
-                pulls = launch.engine is not None and self._launcher.is_pulling(launch.engine)
+                engine = self._engines.get(launch.address)
+                pulls = engine is not None and self._launcher.is_pulling(engine)
                 health, reason = Health.STARTING, "its image is being pulled" if pulls else ""
             yield Observed(token=token, health=health, created_at=launch.since, reason=reason)
 
@@ -240,52 +225,22 @@ class DockerProvider:
         """Have a container made, started and looked at; nothing if there is one."""
         if any(each.token == token for each in self._listed.values()):
             return
-        launch = self._launches.get(token)
-        if launch is not None and launch.is_over:
-            launch = None
-        if launch is None:
-            late, self._late_failure = self._late_failure, None
-            if late is not None:
-                raise late  # what is wrong was only found out when the last one had been begun
-            launch = self._begin(token, spec)
-        await self._patiently(launch)
-        if launch.is_over and launch.failure is not None:
-            self._launches.pop(token, None)
-            raise launch.failure
-
-    def _begin(self, token: str, spec: HostSpec) -> _Launch:
-        launch = self._launches[token] = _Launch(since=self._reactor.seconds())
         order = Order(
             installation=self._rules.installation,
             blueprint=self._rules.blueprint,
             token=token,
             place=spec.place,
         )
-        running = Deferred.fromCoroutine(self._launch(launch, order))
 
-        def over(outcome: Any) -> None:
-            launch.is_over = True
-            error = getattr(outcome, "value", None)
-            if isinstance(error, CallFailed):
-                launch.failure = error.error
-            elif isinstance(error, DrydockError):
-                launch.failure = error
-            elif error is not None:
-                self.log.failure("launching {token}", outcome, token=token)
-                launch.failure = RetryLater(repr(error))
-            if launch.failure is None or launch.is_doomed:
-                self._launches.pop(token, None)
-            elif not launch.was_awaited:
-                self._late_failure = launch.failure
-            launch.ending.callback(None)
-            self._tell_news()
+        async def begin(launch: Launch) -> None:
+            with _translated():
+                await self._launch(launch, order)
 
-        running.addBoth(over)
-        return launch
+        await self._launches.awaited(token, begin)
 
-    async def _launch(self, launch: _Launch, order: Order) -> None:
+    async def _launch(self, launch: Launch, order: Order) -> None:
         def chosen(engine: Engine) -> None:
-            launch.engine = engine
+            launch.address = engine.url
 
         engine, number = await self._launcher.launch(order, self._by_room(), chosen)
         if launch.is_doomed or self._closed:
@@ -325,16 +280,6 @@ class DockerProvider:
                 return None
             await deferLater(self._reactor, _LOOK_SECONDS)
 
-    async def _patiently(self, launch: _Launch) -> None:
-        waiting: Deferred[None] = Deferred()
-        launch.ending.addBoth(lambda _: None if waiting.called else waiting.callback(None))
-        waiting.addTimeout(PATIENCE_SECONDS, self._reactor, lambda *_: None)
-        launch.was_awaited = True
-        try:
-            await waiting
-        finally:
-            launch.was_awaited = launch.is_over
-
     def _by_room(self) -> list[Engine]:
         """Return the engines to be tried, the emptiest first; those that rest last."""
         used = {each.url: 0 for each in self._engines}
@@ -342,8 +287,8 @@ class DockerProvider:
         for each in self._listed.values():
             tokens[each.token] = each.engine
         for token, launch in self._launches.items():
-            if launch.engine is not None and token not in tokens:
-                tokens[token] = launch.engine.url
+            if launch.address and token not in tokens:
+                tokens[token] = launch.address
         for url in tokens.values():
             used[url] += 1
         room = [each for each in self._engines if each.limit is None or used[each.url] < each.limit]
@@ -353,11 +298,8 @@ class DockerProvider:
 
     async def destroy(self, token: str, identity: str = "") -> None:
         """Remove all containers of a token, or one. An engine that may have one has to answer."""
-        launch = self._launches.get(token)
-        if launch is not None and not identity:
-            launch.is_doomed = True
-            if launch.is_over:
-                del self._launches[token]
+        if not identity:
+            self._launches.doom(token)
         with _translated():
             for engine in self._where(token, identity):
                 await self._remove_from(engine, token, identity)
@@ -370,8 +312,8 @@ class DockerProvider:
             if each.token == token and identity in ("", each.id)
         }
         launch = self._launches.get(token)
-        if launch is not None and launch.engine is not None:
-            known.add(launch.engine.url)
+        if launch is not None and launch.address:
+            known.add(launch.address)
         return [each for each in self._engines if not known or each.url in known]
 
     async def _remove_from(self, engine: Engine, token: str, identity: str) -> None:
@@ -457,7 +399,7 @@ class DockerProvider:
     @property
     def is_working(self) -> bool:
         """Whether anything is under way in the background."""
-        return bool(self._fitting) or any(not each.is_over for each in self._launches.values())
+        return bool(self._fitting) or self._launches.are_under_way
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Whether workers can be started in a container: it runs, has our directory, and a Python.
+"""Whether workers can be started in a container or a pod: it runs, has our directory, and a Python.
 
 Where an image has a Python with buildbot-worker, all its containers do: it is looked for in the first.
 """
