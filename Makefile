@@ -15,9 +15,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Hosts over SSH and container engines need root, and what Debian has; what is measured elsewhere
+# Hosts over SSH, container engines and a Kubernetes cluster need root, and what Debian has; what is measured elsewhere
 # leaves them out.
-WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh)
+WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh scripts/with_kubernetes.sh)
 
 # A name for what has to be installed: it changes with the requirements and with the Python.
 # The web pages are built by installing, so what they are made of counts, too.
@@ -58,7 +58,7 @@ test: $(READY_TO_TEST)  ## run the tests that need no servers
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
 	$(NPM) test
 	$(BIN)/python build_backend/drydock_bundle.py
-	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(PYTEST) tests
+	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh scripts/with_kubernetes.sh $(PYTEST) tests
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture

@@ -23,6 +23,7 @@ RUN = [*SSH, "buildbot-www>=4.3", "buildbot-worker>=4.3"]
 TEST = [
     *RUN,
     *DOCKER,
+    *KUBERNETES,
     *CLI,
     "pytest>=8",
     "pytest-xdist>=3.6",
@@ -105,6 +106,7 @@ setup(
             "docker = buildbot_drydock.latent.docker.pool:DockerPool",
             "ec2 = buildbot_drydock.latent.ec2.pool:EC2Pool",
             "hosts = buildbot_drydock.latent.hosts:HostPool",
+            "kubernetes = buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
             "local = buildbot_drydock.latent.local:LocalProcesses",
             "synthetic = buildbot_drydock.latent.synthetic:SyntheticPool",
         ],
@@ -121,6 +123,7 @@ setup(
             "Host = buildbot_drydock.latent.hosts:Host",
             "HostPool = buildbot_drydock.latent.hosts:HostPool",
             "Image = buildbot_drydock.latent.ec2.pool:Image",
+            "KubernetesPods = buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
             "LaunchTemplate = buildbot_drydock.latent.ec2.pool:LaunchTemplate",
             "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",
             "Quota = buildbot_drydock.sharing_fields:Quota",

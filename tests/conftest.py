@@ -52,7 +52,7 @@ def _shared_by(path: Path) -> str:
     """
     if path.parent.name == "browser":
         return str(path)
-    pattern = r"^from tests\b.*\b(databases|ssh_hosts|cli_masters|container)(s|_pools)?\b"
+    pattern = r"^from tests\b.*\b(databases|ssh_hosts|cli_masters|container|kubernetes)(s|_pools|_cluster|_pods|_lab)?\b"
     found = re.search(pattern, path.read_text(), re.MULTILINE)
     return found.group(1) if found else ""
 

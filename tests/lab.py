@@ -369,6 +369,7 @@ class Ports:
     """Ports that were free a moment ago; a master that is killed and restarted keeps them."""
 
     def __init__(self, address: str) -> None:
+        self.address = address
         self.workers = _free_port(address)
         self.web = _free_port("127.0.0.1")
 

@@ -94,6 +94,9 @@ KNOWN_TO = {
     "asyncio": {"remote", "testing"},
     "docker": {"latent.docker", "remote.docker", "testing"},
     "requests": {"remote.docker", "testing"},
+    "kubernetes": {"latent.kubernetes"},
+    "websocket": {"remote.kubernetes"},
+    "urllib3": {"latent.kubernetes"},
     "prometheus_client": {"metrics"},
     # What only the extra `cli` brings.
     "click": {"cli"},

@@ -18,6 +18,7 @@ BUILT_IN = (
     "buildbot_drydock.latent.docker.pool:DockerPool",
     "buildbot_drydock.latent.ec2.pool:EC2Pool",
     "buildbot_drydock.latent.hosts:HostPool",
+    "buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
     "buildbot_drydock.latent.local:LocalProcesses",
     "buildbot_drydock.latent.synthetic:SyntheticPool",
 )

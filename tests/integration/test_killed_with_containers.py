@@ -6,16 +6,13 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
-from twisted.trial.unittest import SynchronousTestCase
-
 from tests.container_lab import ContainerLab
-from tests.containers import engine
+from tests.containers import Engine, engine
+from tests.killed import Killed
 
 
-class _Killed(SynchronousTestCase):
-    __test__ = False
+class _KilledWithContainers(Killed):
     kind: ClassVar[str]
-    lab: ClassVar[ContainerLab]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -23,73 +20,17 @@ class _Killed(SynchronousTestCase):
         cls.lab = ContainerLab(directory, engine(cls.kind))
         cls.addClassCleanup(cls.lab.end)
 
-    def setUp(self) -> None:
-        if self.lab.master.process is None:
-            self.lab.start()
-        self.lab.until(self.lab.is_at_rest, "the engine to be at rest")
-
-    def killed_master(self) -> None:
-        """Kill the master; start it again, and see that nothing is left over in the end."""
-        self.lab.kill()
-        self.lab.start()
-        self.lab.until(lambda: not self.lab.strays(), f"no strays, but {self.lab.strays()}")
-
-    def settled(self) -> None:
-        """See a build succeed, and nothing left behind."""
-        self.assertEqual(self.lab.request().finished().results, 0)
-        self.lab.until(self.lab.is_at_rest, "the engine to be at rest")
-
-    def test_a_master_killed_while_it_asks_for_a_container(self) -> None:
-        self.lab.engine.freeze()
-        try:
-            request = self.lab.request()
-            self.lab.until(
-                lambda: self.lab.query("SELECT id FROM drydock_resources WHERE status = 'pending'"),
-                "a container to be asked for",
-            )
-            self.lab.kill()
-        finally:
-            self.lab.engine.thaw()
-        self.lab.start()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
-
-    def test_a_master_killed_as_a_container_has_been_made(self) -> None:
-        request = self.lab.request()
-        self.lab.until(self.lab.containers, "a container")
-        self.killed_master()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
-
-    def test_a_master_killed_while_a_build_runs(self) -> None:
-        request = self.lab.held("build")
-        self.lab.until(lambda: self.lab.has_begun("build"), "a build to run")
-        self.killed_master()
-        self.lab.let_go("build")
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
-
-    def test_a_master_killed_as_a_build_has_ended(self) -> None:
-        self.assertEqual(self.lab.request().finished().results, 0)
-        self.killed_master()
-        self.settled()
-
-    def test_an_engine_killed_while_a_build_runs(self) -> None:
-        request = self.lab.held("engine")
-        self.lab.until(lambda: self.lab.has_begun("engine"), "a build to run")
-        self.lab.engine.kill()
-        self.lab.engine.start()
-        self.lab.let_go("engine")
-        # Whether its container survived or not: it is retried if not.
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+    @property
+    def server(self) -> Engine:
+        assert isinstance(self.lab, ContainerLab)
+        return self.lab.engine
 
 
-class TestKilledWithDocker(_Killed):
+class TestKilledWithDocker(_KilledWithContainers):
     __test__ = True
     kind = "docker"
 
 
-class TestKilledWithPodman(_Killed):
+class TestKilledWithPodman(_KilledWithContainers):
     __test__ = True
     kind = "podman"
