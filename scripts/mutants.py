@@ -29,6 +29,7 @@ from planted_bugs_in_costs_and_edits import BUGS as BUGS_IN_COSTS_AND_EDITS
 from planted_bugs_in_endings import BUGS as BUGS_IN_ENDINGS
 from planted_bugs_in_hosts import BUGS as BUGS_IN_HOSTS
 from planted_bugs_in_parking import BUGS as BUGS_IN_PARKING
+from planted_bugs_in_pods import BUGS as BUGS_IN_PODS
 from planted_bugs_in_retention import BUGS as BUGS_IN_RETENTION
 from planted_bugs_in_sharing import BUGS as BUGS_IN_SHARING
 from planted_bugs_in_standby import BUGS as BUGS_IN_STANDBY
@@ -47,6 +48,7 @@ ALL_BUGS = (
     *BUGS_IN_HOSTS,
     *BUGS_IN_ENDINGS,
     *BUGS_IN_PARKING,
+    *BUGS_IN_PODS,
     *BUGS_IN_SHARING,
     *BUGS_IN_COSTS_AND_EDITS,
     *BUGS_IN_RETENTION,

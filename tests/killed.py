@@ -25,7 +25,6 @@ class Killed(SynchronousTestCase):
     """What is killed: the master, or ``server``, which makes and removes containers."""
 
     __test__ = False
-    timeout = 600
     lab: ClassVar[SignLab]
 
     @property

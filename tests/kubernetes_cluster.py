@@ -66,7 +66,9 @@ class Cluster:
         """Make a namespace that is ready for pods; whoever has it removes it."""
         name = f"test-{uuid4().hex[:12]}"
         self.api.create_namespace({"metadata": {"name": name}})
-        while not self.api.list_namespaced_service_account(name).items:
+        while not any(
+            each.secrets for each in self.api.list_namespaced_service_account(name).items
+        ):
             pause()
         return name
 
@@ -134,8 +136,10 @@ class Cluster:
         """Kill a part, ``apiserver`` or ``kubelet``, with SIGKILL; returns once it has gone."""
         process = self._process(part)
         process.send_signal(signal.SIGKILL)
-        with suppress(psutil.Error):
-            process.wait(30)
+        with suppress(psutil.NoSuchProcess):
+            # Nobody may bury it for a while.
+            while process.status() != psutil.STATUS_ZOMBIE:
+                pause()
 
     def start(self, part: str) -> None:
         """Start a part again; returns once it is ready."""

@@ -26,8 +26,6 @@ _PAUSE = 0.05
 class InPods(TestCase):
     """Providers for a cluster, each test with a namespace of its own."""
 
-    timeout = 300
-
     def begin(self) -> None:
         self.cluster: Cluster = cluster()
         self.namespace = self.cluster.new_namespace()

@@ -28,7 +28,6 @@ class _InPods(HostContract):
     """The suite, each test in a directory of its own in a pod that they share."""
 
     __test__ = False
-    timeout = 300
     image: ClassVar[str] = "image"
     pod: ClassVar[str] = ""
     namespace: ClassVar[str] = ""

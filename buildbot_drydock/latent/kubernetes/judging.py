@@ -242,7 +242,7 @@ def _ended(pod: Pod, container: ContainerState, told: Told) -> Judgement:
         return of_pod
     error: type[DrydockError] = RetryLater
     code = container.exit_code
-    if container.reason == "OOMKilled" or "OOMKilled" in {each.reason for each in pod.containers}:
+    if container.reason == "OOMKilled":
         text = (
             f"{name} ran out of memory (OOMKilled), and was killed. Remedy: raise limits['memory']"
         )
