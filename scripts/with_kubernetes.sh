@@ -18,12 +18,10 @@ readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/buildbot-drydock
 readonly RELEASE=1.20.2 # of Kubernetes
 readonly IMAGE=localhost/drydock/debian:1
 readonly SMALL_IMAGE=localhost/drydock/busybox:1
+programs=$CACHE/kubernetes-$RELEASE-$(dpkg --print-architecture)-1
 
-say() { printf 'with_kubernetes: %s\n' "$*" >&2; }
-fail() {
-    say "$@"
-    exit 1
-}
+# shellcheck source=scripts/debian_packages.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
 
 # --- the programs ------------------------------------------------------------------------------
 
@@ -38,36 +36,19 @@ missing_packages() {
     command -v mmdebstrap > /dev/null || echo mmdebstrap
     # It has to run in an image with nothing else.
     { [ -x /bin/busybox ] && ! ldd /bin/busybox > /dev/null 2>&1; } || echo busybox-static
-}
-
-install() {
-    command -v apt-get > /dev/null || fail "missing: $*. Install them; no server need run"
-    say "installing $*"
-    # Services that the packages try to start are no use to us, and may not be able to start here.
-    export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
-    local apt=(apt-get -q -o DPkg::Lock::Timeout=600)
-    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "$@"; } \
-        > "$work/apt.log" 2>&1 < /dev/null; then
-        tail -n 30 "$work/apt.log" >&2
-        fail "cannot install $*; see above"
-    fi
-}
-
-install_missing() {
-    local missing
-    mapfile -t missing < <(missing_packages)
-    [ ${#missing[@]} = 0 ] || install "${missing[@]}"
+    # What the programs are built with.
+    local each
+    [ -d "$programs" ] || for each in golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev rsync make; do
+        dpkg -s "$each" > /dev/null 2>&1 || echo "$each"
+    done
 }
 
 # Debian has no package of the servers, but its source package has all that they are made of.
 build_missing() {
-    programs=$CACHE/kubernetes-$RELEASE-$(dpkg --print-architecture)-1
-    mkdir -p "$CACHE"
     exec 8> "$programs.lock"
     flock 8
     if [ ! -d "$programs" ]; then
         say "building Kubernetes $RELEASE, once; this takes about nine minutes on two cores"
-        install golang-1.19-go golang-github-modern-go-reflect2-dev dpkg-dev rsync make
         # The whole log: what is missing is named long before the end.
         build > "$work/build.log" 2>&1 < /dev/null || {
             tail -n 200 "$work/build.log" >&2
@@ -415,6 +396,7 @@ trap take_down EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
+mkdir -p "$CACHE"
 install_missing
 build_missing
 # A kubelet ends all pods of this machine that it does not know, so there can be but one.
