@@ -15,9 +15,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Hosts over SSH, container engines and a Kubernetes cluster need root, and what Debian has; what is measured elsewhere
+# Hosts over SSH and container engines need root, and what Debian has; what is measured elsewhere
 # leaves them out.
-WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh scripts/with_kubernetes.sh)
+WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh)
 
 # A name for what has to be installed: it changes with the requirements and with the Python.
 # The web pages are built by installing, so what they are made of counts, too.
@@ -34,9 +34,12 @@ NPM := $(BIN)/python build_backend/drydock_bundle.py npm
 # In several processes; tests/conftest.py says which tests stay together.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
+# Those on a Kubernetes cluster have a target of their own: building one takes its time.
+TESTS := tests --ignore tests/kubernetes
+
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(VENV)/ready-%-$(FINGERPRINT): | scripts/make_venv.sh
 	@scripts/make_venv.sh "$(PYTHON)" "$(VENV)"
@@ -52,13 +55,13 @@ run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctr
 .PHONY: test
 test: $(READY_TO_TEST)  ## run the tests that need no servers
 	$(NPM) test
-	$(PYTEST) tests
+	$(PYTEST) $(TESTS)
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
 	$(NPM) test
 	$(BIN)/python build_backend/drydock_bundle.py
-	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh scripts/with_kubernetes.sh $(PYTEST) tests
+	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(PYTEST) $(TESTS)
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture
@@ -67,6 +70,10 @@ test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form
 	$(MAKE) bench
 	$(BIN)/python scripts/run_demo.py --once --directory "$$(mktemp -d)/demo"
 	$(MAKE) dist
+
+.PHONY: test-kubernetes
+test-kubernetes: $(READY_TO_TEST)  ## run the tests of pods, on a cluster of this machine
+	scripts/with_kubernetes.sh $(PYTEST) tests/kubernetes
 
 .PHONY: lint
 lint: $(READY_TO_TEST)  ## check style, types, shell syntax and news fragments
