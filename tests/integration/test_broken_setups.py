@@ -29,7 +29,7 @@ SETUPS = {
     "aws": ("the master has no credentials for AWS", "give the blueprint a profile"),
     "never": ("its host failed to start", "read the error; it is tried again by itself"),
     "sold-out": ("all 0 hosts of the synthetic cloud are in use", "raise its capacity"),
-    "dear": ("dear spends 2 of at most 3 an hour, and another costs 2", "raise `max_hourly_cost`"),
+    "dear": ("dear spends 2 of at most 3 an hour, and another costs 2", "raise what dear may cost"),
     "list": ("its configuration allows builder/release", "have `allow` of list name the builder"),
     "asked": ("needs approval for person/.*, by the lab", "drydock authorize approve -b asked"),
     "paused": ("paused is paused by ", "ask who did it, or: drydock resume paused"),

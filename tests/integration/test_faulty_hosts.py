@@ -21,13 +21,13 @@ class FaultyHostTests(DrydockMasterTestCase):
 
     def let_fail_on(self, resource: Resource) -> None:
         async def hook(moment: Moment) -> None:
-            if (moment.verb, moment.subject) == ("write", resource.token):
+            if (moment.verb, moment.subject) == ("start", resource.token):
                 raise HostError("the disk is full")
 
         self.cloud.hook = hook
 
     def let_fail(self, times: int) -> None:
-        failure = Failure(verb="write", error=HostError, message="the disk is full", times=times)
+        failure = Failure(verb="start", error=HostError, message="the disk is full", times=times)
         self.cloud.script = replace(self.cloud.script, failures=(failure,))
 
     async def test_the_build_goes_elsewhere_and_so_do_those_after_it(self) -> None:

@@ -62,7 +62,8 @@ class FakeService:
 
     @property
     def controller(self) -> Any:
-        return SimpleNamespace(plan=Plan(reasons=dict(self.reasons)))
+        world = SimpleNamespace(inventories={})
+        return SimpleNamespace(plan=Plan(reasons=dict(self.reasons)), world=world)
 
     async def _rows(self, listing: Any, numbers: list[int]) -> list[dict[str, Any]]:
         return [lease(number, masterid=number) for number in numbers]

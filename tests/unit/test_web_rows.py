@@ -15,7 +15,7 @@ from buildbot_drydock.www.rows import blueprint_rows, host_rows
 
 class BlueprintRowTests(SynchronousTestCase):
     def capacity(self, of: Blueprint) -> Any:
-        (row,) = blueprint_rows([of], {}, Usage(), {}, NOW)
+        (row,) = blueprint_rows([of], {}, Usage(), {}, {}, NOW)
         return row["capacity"]
 
     def test_there_can_be_as_many_resources_as_the_limit_and_listed_hosts_allow(self) -> None:
@@ -30,7 +30,7 @@ class BlueprintRowTests(SynchronousTestCase):
 
     def test_of_what_is_not_configured_nobody_knows(self) -> None:
         usage = Usage(blueprints={"gone": BlueprintUsage(resources={"active": 1})})
-        (row,) = blueprint_rows([], {}, usage, {}, NOW)
+        (row,) = blueprint_rows([], {}, usage, {}, {}, NOW)
         self.assertEqual((row["name"], row["capacity"]), ("gone", None))
 
 
