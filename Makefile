@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 
 # How much of each long proof `make test-all` runs. Alone, each target runs its full size.
-TEST_ALL_RUNS ?= 2000
+TEST_ALL_RUNS ?= 1000
 TEST_ALL_KILLS ?= 3
 TEST_ALL_REQUESTS ?= 1000
 
