@@ -31,7 +31,7 @@ READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
 # npm among the sources of the web pages, with the Node of this machine or of $(VENV).
 NPM := $(BIN)/python build_backend/drydock_bundle.py npm
 
-# In several processes; tests/conftest.py says which tests stay together.
+# On all cores; tests/conftest.py says which tests stay together.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
 # Those on a Kubernetes cluster have a target of their own: building one takes its time.

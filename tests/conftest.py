@@ -58,12 +58,6 @@ def _shared_by(path: Path) -> str:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Two for each core, as tests mostly wait: for processes, servers and machines."""
-    return 2 * (os.cpu_count() or 1)
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Together:
     return _Together(config, log)
 
