@@ -23,7 +23,7 @@ _FLAGS: Final = [
     "--disable-sync",
 ]
 # Less than the minute after which pages read again what nobody told them of.
-MILLISECONDS: Final = 180_000
+MILLISECONDS: Final = 40_000
 
 
 @contextmanager
