@@ -13,6 +13,8 @@
 set -euo pipefail
 # shellcheck source=scripts/debian_packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
+# shellcheck source=scripts/debian_images.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_images.sh"
 
 readonly PATIENCE=120 # seconds for a server to come up
 readonly CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/buildbot-drydock
@@ -36,32 +38,6 @@ missing_packages() {
 }
 
 # --- the images --------------------------------------------------------------------------------
-
-# Make the archive of the image, once for all runs on this machine.
-make_archive() {
-    local suite
-    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
-    archive=$CACHE/debian-$suite-$(dpkg --print-architecture)-1.tar
-    mkdir -p "$CACHE"
-    exec 9> "$archive.lock"
-    flock 9
-    if [ ! -e "$archive" ]; then
-        say "making an image of Debian $suite, once"
-        # The whole log: a package that is missing is named long before the end.
-        if ! mmdebstrap --variant=minbase \
-            --include=buildbot-worker,git,procps,ca-certificates \
-            "$suite" "$archive.new.tar" > "$work/mmdebstrap.log" 2>&1; then
-            cat "$work/mmdebstrap.log" >&2
-            fail "cannot make the image; see above"
-        fi
-        mv "$archive.new.tar" "$archive"
-    fi
-    exec 9>&-
-    mkdir -p "$work/small/bin" "$work/small/tmp"
-    cp /bin/busybox "$work/small/bin/"
-    chroot "$work/small" /bin/busybox --install -s /bin
-    tar -C "$work/small" -cf "$work/small.tar" .
-}
 
 load_images() {
     local url=$1

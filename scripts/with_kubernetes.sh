@@ -22,6 +22,8 @@ programs=$CACHE/kubernetes-$RELEASE-$(dpkg --print-architecture)-1
 
 # shellcheck source=scripts/debian_packages.sh
 source "$(dirname "${BASH_SOURCE[0]}")/debian_packages.sh"
+# shellcheck source=scripts/debian_images.sh
+source "$(dirname "${BASH_SOURCE[0]}")/debian_images.sh"
 
 # --- the programs ------------------------------------------------------------------------------
 
@@ -96,30 +98,6 @@ build() (
 )
 
 # --- the images --------------------------------------------------------------------------------
-
-# Make the archive of the image, once for all runs on this machine.
-make_archive() {
-    local suite
-    suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
-    archive=$CACHE/debian-$suite-$(dpkg --print-architecture)-1.tar
-    exec 9> "$archive.lock"
-    flock 9
-    if [ ! -e "$archive" ]; then
-        say "making an image of Debian $suite, once"
-        if ! mmdebstrap --variant=minbase \
-            --include=buildbot-worker,git,procps,ca-certificates \
-            "$suite" "$archive.new.tar" > "$work/mmdebstrap.log" 2>&1; then
-            cat "$work/mmdebstrap.log" >&2
-            fail "cannot make the image; see above"
-        fi
-        mv "$archive.new.tar" "$archive"
-    fi
-    exec 9>&-
-    mkdir -p "$work/small/bin" "$work/small/tmp"
-    cp /bin/busybox "$work/small/bin/"
-    chroot "$work/small" /bin/busybox --install -s /bin
-    tar -C "$work/small" -cf "$work/small.tar" .
-}
 
 # Load an image of one layer: load_image LAYER NAME [NAME...]
 load_image() {
