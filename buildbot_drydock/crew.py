@@ -152,7 +152,7 @@ class Crew:
                 continue
             if meets(resource.labels, requires) and other.is_warm():
                 return False
-        may = self._room(worker, demand, [subjects]) > 0
+        may = self._room(self._alike(worker), demand, [subjects]) > 0
         if not may and (hindrances := self._hindrances(subjects)):
             self._barred[subjects] = (worker, hindrances)
         return may
@@ -179,8 +179,9 @@ class Crew:
 
     def _may_be_had(self, worker: Holder, subjects: Subjects) -> bool:
         """Tell whether another worker of its kind could take a lease for these subjects."""
-        willing = any(each.is_willing() for each in self._alike(worker) if each is not worker)
-        return willing and self._room(worker, worker.demand, [subjects]) > 0
+        alike = self._alike(worker)
+        willing = any(each.is_willing() for each in alike if each is not worker)
+        return willing and self._room(alike, worker.demand, [subjects]) > 0
 
     def _counts(self, worker: Holder, subjects: Subjects) -> bool:
         """Tell whether a worker's lease counts in all quotas that these subjects do."""
@@ -216,33 +217,34 @@ class Crew:
         kind = _kind(worker)
         if kind in self._found:
             return self._found[kind]
-        offered = frozenset(each.name for each in self._offered(worker))
+        offered = frozenset(each.name for each in self._offered(self._alike(worker)))
         if self._soon is not None:
             if not self._found:
                 self._soon(self._found.clear)
             self._found[kind] = offered
         return offered
 
-    def _offered(self, worker: Holder) -> list[Holder]:
-        left = self._room(worker, worker.demand, worker.askers)
+    def _offered(self, alike: Sequence[Holder]) -> list[Holder]:
+        """Return which of all workers of one kind are offered."""
+        left = self._room(alike, alike[0].demand, alike[0].askers) if alike else 0
         offered: list[Holder] = []
-        for each in self._alike(worker):
+        for each in alike:
             if len(offered) >= left:
                 break
             if each.is_willing():
                 offered.append(each)
         return offered
 
-    def _room(self, worker: Holder, demand: Demand, askers: Sequence[Subjects]) -> int:
+    def _room(self, alike: Sequence[Holder], demand: Demand, askers: Sequence[Subjects]) -> int:
         """Return for how many more leases there is, or could be made, capacity, for any of those.
 
+        That is, for more leases of these workers, which are all there are of their kind.
         A kind of worker that has no lease at all may have one that waits, so that others see it
         and make way. One that has some waits for these to become free: that costs no start.
         """
-        if self._offers is None or self.closed:
-            return 0
-        alike = self._alike(worker)
-        varied = worker.demand.requires is None
+        if not alike or self._offers is None or self.closed:
+            return 0  # whoever was discharged is offered nothing
+        varied = alike[0].demand.requires is None
         backlog = 1 if varied or not any(each.has_lease for each in alike) else 0
         same = {each.name for each in alike}
         idle = {
@@ -298,12 +300,14 @@ class Crew:
         Workers of one kind are woken for once, however many they are: looking costs the database
         several queries for each builder.
         """
-        refused = [self._workers[name] for name in self._refused if name in self._workers]
-        kinds = {_kind(each): each for each in refused}
-        for kind, worker in kinds.items():
-            offered = self._offered(worker)
-            if offered:
-                self._refused -= {each.name for each in refused if _kind(each) == kind}
+        refused = {name for name in self._refused if name in self._workers}
+        kinds: dict[Kind, list[Holder]] = {}
+        for worker in self._workers.values() if refused else ():
+            kinds.setdefault(_kind(worker), []).append(worker)
+        for alike in kinds.values():
+            named = refused.intersection(each.name for each in alike)
+            if named and (offered := self._offered(alike)):
+                self._refused -= named
                 self._wake_builders(offered[0])
 
     def _wake_barred(self) -> None:

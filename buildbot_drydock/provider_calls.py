@@ -91,10 +91,12 @@ class ProviderCalls:
         ended = self._calls.ended()
         if not ended:
             return
+        subjects = {key.subject for key in ended}  # few, whereas rows may be many
         tokens = {
             row.token
             for row in resources
-            if not (
+            if row.token in subjects
+            and not (
                 row.status is ResourceStatus.ACTIVE
                 and row.power is Power.RUNNING
                 and self._lists(row)

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from bench_database import Database, open_database
 from bench_master import BenchMaster
-from bench_results import Measured, measured, percentile
+from bench_results import Measured, counted, measured, percentile
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
@@ -105,8 +105,8 @@ async def contention(directory: str) -> list[Measured]:
     ideal = COMPETITORS / SLOTS * HOLD_SECONDS
     return [
         measured("contention.ratio", took / ideal, "times the ideal 10 s", "<= 1.1"),
-        measured("contention.most_at_once", run.most_at_once, "leases on 5 slots", "<= 5"),
-        measured("contention.most_at_once_in_rows", run.most_in_rows, "leases on 5 slots", "<= 5"),
+        counted("contention.most_at_once", run.most_at_once, "leases on 5 slots", "<= 5"),
+        counted("contention.most_at_once_in_rows", run.most_in_rows, "leases on 5 slots", "<= 5"),
         measured("contention.first_active_ms", run.first_active * 1000, "ms"),
         measured("contention.handover_ms_p50", statistics.median(run.handovers) * 1000, "ms"),
         measured("lease.warm_ms_p50", percentile(single, 50) * 1000, "ms"),

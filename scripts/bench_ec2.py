@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from bench_results import Measured, measured
+from bench_results import Measured, counted
 from twisted.internet.defer import maybeDeferred
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,7 +128,7 @@ async def ec2_calls(directory: str) -> list[Measured]:
         alone = alone or idle
         growth = max(growth, idle / alone / math.ceil(number / PAGE_SIZE))
         rows += [
-            measured(f"ec2.calls_per_idle_hour_{number}", idle, "calls"),
-            measured(f"ec2.calls_per_lease_hour_{number}", everything / number, "calls"),
+            counted(f"ec2.calls_per_idle_hour_{number}", idle, "calls"),
+            counted(f"ec2.calls_per_lease_hour_{number}", everything / number, "calls"),
         ]
-    return [*rows, measured("ec2.idle_calls_growth", growth, "times as many", "<= 1")]
+    return [*rows, counted("ec2.idle_calls_growth", growth, "times as many", "<= 1")]

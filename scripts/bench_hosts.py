@@ -28,7 +28,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench_results import Measured, measured, percentile
+from bench_results import Measured, counted, measured, percentile
 from buildbot.config import BuilderConfig
 from buildbot.config.master import MasterConfig
 from buildbot.master import BuildMaster
@@ -403,7 +403,7 @@ async def kills() -> list[Measured]:
         raise SystemExit(f"{KILLS.name} ended with {code}, and wrote no {KILLED}")
     leftovers = json.loads(KILLED.read_text())["leftovers"]
     number = leftovers if isinstance(leftovers, int) else len(leftovers)
-    return [measured("hosts.leftovers_after_kill", number, "processes", "<= 0")]
+    return [counted("hosts.leftovers_after_kill", number, "processes", "<= 0")]
 
 
 async def hosts(directory: str) -> list[Measured]:

@@ -14,7 +14,21 @@ _HOLDS = {"<": operator.lt, "<=": operator.le, ">=": operator.ge}
 
 
 def measured(name: str, value: float, unit: str, target: str | None = None) -> Measured:
-    """Return one row; *target* is such as ``<= 1.1``."""
+    """Return one row about time; *target* is such as ``<= 1.1``."""
+    return _row(name, value, unit, target) | {"timed": True}
+
+
+def counted(name: str, value: float, unit: str, target: str | None = None) -> Measured:
+    """Return one row about a number that is the same on each machine, however busy."""
+    return _row(name, value, unit, target) | {"timed": False}
+
+
+def missed(rows: Sequence[Measured]) -> list[Measured]:
+    """Return the rows whose target is not met."""
+    return [row for row in rows if row["met"] is False]
+
+
+def _row(name: str, value: float, unit: str, target: str | None) -> Measured:
     met = None
     if target is not None:
         sign, bound = target.split()

@@ -65,6 +65,13 @@ class OfferTests(Case):
         self.crew.closed = True
         self.assertEqual(self.offered(workers), [])
 
+    def test_whoever_was_discharged_is_offered_nothing(self) -> None:
+        (worker,) = self.enlist("a")
+        self.see(world(blueprint(limit=2)))
+        self.crew.discharge(worker)
+        self.assertFalse(self.crew.offers(worker))
+        self.assertFalse(self.crew.may_start(worker, {}, ANY))
+
     def test_as_many_are_offered_as_there_is_capacity_for(self) -> None:
         workers = self.enlist("a", "b", "c", "d")
         workers[0].willing = False
