@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 
 # How much of each long proof `make test-all` runs. Alone, each target runs its full size.
-TEST_ALL_RUNS ?= 1000
+TEST_ALL_RUNS ?= 300
 TEST_ALL_KILLS ?= 3
 TEST_ALL_REQUESTS ?= 1000
 
@@ -34,6 +34,9 @@ NPM := $(BIN)/python build_backend/drydock_bundle.py npm
 # On all cores; tests/conftest.py says which tests stay together.
 PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
 
+# Where both test and test-all are run: PASSED=FILE for both, and none runs twice.
+RUN_TESTS := $(PYTEST) $(if $(PASSED),--passed $(PASSED))
+
 # Those on a Kubernetes cluster have a target of their own: building one takes its time.
 TESTS := tests --ignore tests/kubernetes
 
@@ -55,13 +58,13 @@ run: $(READY_TO_RUN)  ## start a master whose build runs on a leased worker; Ctr
 .PHONY: test
 test: $(READY_TO_TEST)  ## run the tests that need no servers
 	$(NPM) test
-	$(PYTEST) $(TESTS)
+	$(RUN_TESTS) $(TESTS)
 
 .PHONY: test-all
 test-all: $(READY_TO_TEST)  ## run all tests on real databases, and a short form of each proof
 	$(NPM) test
 	$(BIN)/python build_backend/drydock_bundle.py
-	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(PYTEST) $(TESTS)
+	scripts/with_browser.sh scripts/with_databases.sh scripts/with_ssh_hosts.sh scripts/with_docker.sh $(RUN_TESTS) $(TESTS)
 	DRYDOCK_RUNS=$(TEST_ALL_RUNS) $(MAKE) sim
 	$(MAKE) mutants
 	DRYDOCK_KILLS=$(TEST_ALL_KILLS) $(MAKE) torture

@@ -4,6 +4,7 @@
   nothing.
 * Tests run in a temporary directory, where ``mktemp`` of trial leaves its directories.
 * With several processes, tests that use the same servers or machines stay in one of them.
+* With ``--passed FILE``, what has passed is left out the next time; see ``passed_before``.
 * No test may fail because a machine is busy: Hypothesis has no deadline, and trial a late one.
 """
 
@@ -21,6 +22,8 @@ from hypothesis import settings
 from twisted.trial.unittest import TestCase as AsynchronousTestCase
 from xdist.scheduler import LoadScopeScheduling
 
+from tests import passed_before
+
 settings.register_profile("drydock", deadline=None, print_blob=True)
 settings.load_profile("drydock")
 
@@ -29,12 +32,17 @@ PATIENCE_SECONDS = float(os.environ.get("DRYDOCK_PATIENCE_SECONDS", "900"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    passed_before.add_option(parser)
     parser.addoption(
         "--no-skips",
         action="store_true",
         default=os.environ.get("CI", "").lower() == "true",
         help="count a skipped test as a failed one (the default if CI=true)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    passed_before.configure(config)
 
 
 class _Together(LoadScopeScheduling):

@@ -40,7 +40,7 @@ class NoSkipsTests(SynchronousTestCase):
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
             cwd=directory,
-            env={**os.environ, "CI": CI},
+            env={**os.environ, "CI": CI, "PYTHONPATH": str(CONFTEST.parents[1])},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
