@@ -32,7 +32,7 @@ READY_TO_TEST := $(VENV)/ready-dev-$(FINGERPRINT)
 NPM := $(BIN)/python build_backend/drydock_bundle.py npm
 
 # On all cores; tests/conftest.py says which tests stay together.
-PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8
+PYTEST := $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --durations 25
 
 # Where both test and test-all are run: PASSED=FILE for both, and none runs twice.
 RUN_TESTS := $(PYTEST) $(if $(PASSED),--passed $(PASSED))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from twisted.trial.unittest import TestCase
 
 from buildbot_drydock.store import migrations
 from buildbot_drydock.store.schema import metadata
+from tests.prepared_database import copy_database
 
 POSTGRESQL = "DRYDOCK_TEST_POSTGRESQL"
 MARIADB = "DRYDOCK_TEST_MARIADB"
@@ -63,6 +65,9 @@ class OnMariadb:
 
 async def make_empty(pool: Any) -> None:
     """Bring the tables up to date, and delete all rows."""
+    file = pool.engine.url.database if pool.engine.dialect.name == "sqlite" else None
+    if file:
+        await copy_database(Path(file))
     await migrations.upgrade(pool)
     await pool.do_with_transaction(_delete_all)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 from buildbot.config import BuilderConfig
@@ -23,6 +24,7 @@ from buildbot_drydock.latent.worker import DrydockWorker
 from buildbot_drydock.model import Lease, LeaseStatus
 from buildbot_drydock.service import DrydockService
 from buildbot_drydock.workerpool import WorkerPool
+from tests.prepared_database import copy_database
 
 # Buildbot's tests turn all warnings into errors when they are imported, those of other packages too.
 warnings.filterwarnings("default")
@@ -76,6 +78,7 @@ class DrydockMasterTestCase(RunFakeMasterTestCase):
         return config
 
     async def start(self) -> None:
+        await copy_database(Path(self.basedir, "state.sqlite"))
         self.tested_master = TestedMaster()
         self.master = await self.tested_master.create_master(
             self, self.reactor, self.configuration(), basedir=self.basedir
