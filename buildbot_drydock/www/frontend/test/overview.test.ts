@@ -12,6 +12,7 @@ function blueprint(name: string, given: Partial<Blueprint> = {}): Blueprint {
     mode_reason: "",
     failures: 0,
     last_error: "",
+    listing_error: "",
     capacity: 4,
     resources: {},
     living: 0,
@@ -98,6 +99,17 @@ describe("problems", () => {
     const texts = problemsOf({ ...none, waiting: leases.slice(0, 2) }).map(({ text }) => text);
     // A decision can be talked about, what does not fit can not.
     expect(texts).toEqual(Array(2).fill("was declined, and waits in vain: it is declined"));
+  });
+
+  test("are hosts that cannot be listed, unless the reason is told already", () => {
+    const lost = { listing_error: "credentials expired" };
+    const wrong = blueprint("b", { ...lost, state: "misconfigured", last_error: "no such region" });
+    const rows = [blueprint("a", lost), wrong];
+    const problems = problemsOf({ blueprints: rows, hosts: [], resources: [], waiting: [] });
+    expect(problems.map(({ text }) => text)).toEqual([
+      "is misconfigured: no such region",
+      "its hosts cannot be listed: credentials expired",
+    ]);
   });
 
   test("name who paused a blueprint, why, and how many wait", () => {

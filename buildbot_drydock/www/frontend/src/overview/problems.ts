@@ -25,6 +25,7 @@ export interface Known {
 export function problemsOf(known: Known): Problem[] {
   const found: [number, Problem][] = [
     ...known.blueprints.flatMap(ofBlueprint),
+    ...known.blueprints.flatMap(ofListing),
     ...known.waiting.flatMap(ofLease),
     ...known.resources.filter((each) => each.status === "broken").map(ofResource),
     ...known.hosts.filter((each) => each.listed && !each.in_service).map(ofHost),
@@ -69,6 +70,24 @@ function ofBlueprint(row: Blueprint): [number, Problem][] {
         ? problem(3, "bad", `${failures(row)} lately: ${row.last_error}`)
         : [];
   }
+}
+
+/** What a provider has cannot be listed: what is new there, or has gone, is not seen. */
+function ofListing(row: Blueprint): [number, Problem][] {
+  if (!row.listing_error || row.state === "misconfigured") return [];
+  return [
+    [
+      2,
+      {
+        key: `listing of ${row.name}`,
+        severity: "bad",
+        what: `blueprint ${row.name}`,
+        route: `/drydock/blueprints/${encodeURIComponent(row.name)}`,
+        text: `its hosts cannot be listed: ${row.listing_error}`,
+        since: null,
+      },
+    ],
+  ];
 }
 
 function failures(row: Blueprint): string {

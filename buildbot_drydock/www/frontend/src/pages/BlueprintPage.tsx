@@ -133,6 +133,7 @@ const factsOf = (row: Blueprint): Fact[] => [
   ["Failed launches in a row", row.failures === 0 ? null : row.failures],
   ["Tries again", row.retry_at === null ? null : <When time={row.retry_at} />],
   ["Last error", text(row.last_error)],
+  ["Its hosts cannot be listed", text(row.listing_error)],
 ];
 
 const resourcesOf = ({ living, capacity, resources, parked }: Blueprint) =>
