@@ -11,18 +11,19 @@ With words, only bugs whose module or description contains one of them are plant
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from forked_tests import PACKAGE, adopt_orphans, import_before, run_tests
 from planted_bugs import BUGS, Bug
 from planted_bugs_in_access import BUGS as BUGS_IN_ACCESS
 from planted_bugs_in_costs_and_edits import BUGS as BUGS_IN_COSTS_AND_EDITS
@@ -35,12 +36,14 @@ from planted_bugs_in_sharing import BUGS as BUGS_IN_SHARING
 from planted_bugs_in_standby import BUGS as BUGS_IN_STANDBY
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = "buildbot_drydock"
-AT_ONCE = 2
-PATIENCE = "30"  # seconds that one test may take
 LIMIT_SECONDS = 90.0  # of the tests that are to catch one bug
-ALL_SECONDS = 900.0  # of all of them, without a bug
-STORMS = "60"  # enough for the bugs that only a storm finds; the seeds are always the same
+WITHOUT_BUG_SECONDS = 300.0  # of one of them, when there is none to catch
+ENVIRONMENT = {
+    "CI": "",
+    "DRYDOCK_SEED": "0",
+    "DRYDOCK_RUNS": "60",  # enough for the bugs that only a storm finds; always the same ones
+    "DRYDOCK_PATIENCE_SECONDS": "30",  # that one test may take
+}
 FAILED = 1  # of pytest: tests ran, and some failed
 ALL_BUGS = (
     *BUGS,
@@ -77,41 +80,11 @@ def plant(bug: Bug, directory: Path) -> str:
     count = source.count(bug.before)
     if count != 1:
         return f"its place is found {count} times: {bug.before!r}"
+    path.unlink()  # not to be written to: it is the original's as well
     path.write_text(source.replace(bug.before, bug.after))
     for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
         stale.unlink()
     return ""
-
-
-def run_tests(
-    directory: Path, tests: Sequence[str], limit_seconds: float
-) -> tuple[int | None, str]:
-    """Return the exit status of pytest, ``None`` if it hung, and its output."""
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", *options, *tests],
-        cwd=directory,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(directory),
-            "CI": "",
-            "DRYDOCK_SEED": "0",
-            "DRYDOCK_RUNS": STORMS,
-            "DRYDOCK_PATIENCE_SECONDS": PATIENCE,
-        },
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        output, _ = process.communicate(timeout=limit_seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return None, ""
-    return process.returncode, output
 
 
 def first_failure(output: str) -> str:
@@ -122,14 +95,15 @@ def first_failure(output: str) -> str:
     return "a test failed"
 
 
-def judge(bug: Bug) -> Outcome:
+def judge(original: Path, bug: Bug) -> Outcome:
+    """Plant *bug* in a copy of *original*, and see what the tests say."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="drydock-mutant-") as name:
-        directory = Path(name)
-        copy_to(directory)
-        if problem := plant(bug, directory):
+        copy, scratch = Path(name, "copy"), Path(name)
+        shutil.copytree(original, copy, copy_function=os.link)
+        if problem := plant(bug, copy):
             return Outcome(False, problem)
-        status, output = run_tests(directory, bug.tests, LIMIT_SECONDS)
+        status, output = run_tests(copy, scratch, bug.tests, LIMIT_SECONDS)
     seconds = time.monotonic() - started
     if status is None:
         return Outcome(True, "the tests hung", seconds)
@@ -140,19 +114,17 @@ def judge(bug: Bug) -> Outcome:
     return Outcome(False, f"the tests did not run:\n{output[-2000:]}", seconds)
 
 
-def without_bugs(bugs: Sequence[Bug]) -> str:
-    """Run all the tests on a copy without a bug: if they fail there, they prove nothing.
+def without_bug(original: Path, test: str) -> str:
+    """Run a test of the bugs without one: if it fails there, it proves nothing.
 
-    Returns what went wrong, if something did.
+    Returns what went wrong, if something did. What Python, pytest and Hypothesis find out about
+    sources is left in *original*, and need not be found out for each bug again.
     """
-    tests = sorted({test for bug in bugs for test in bug.tests})
     with tempfile.TemporaryDirectory(prefix="drydock-mutant-") as name:
-        directory = Path(name)
-        copy_to(directory)
-        status, output = run_tests(directory, tests, ALL_SECONDS)
+        status, output = run_tests(original, Path(name), [test], WITHOUT_BUG_SECONDS)
     if status is None:
-        return f"the tests take more than {ALL_SECONDS:.0f} s without any bug"
-    return "" if status == 0 else f"the tests fail without any bug:\n{output[-3000:]}"
+        return f"{test} takes more than {WITHOUT_BUG_SECONDS:.0f} s without any bug"
+    return "" if status == 0 else f"{test} fails without any bug:\n{output[-3000:]}"
 
 
 def chosen(words: Sequence[str]) -> list[Bug]:
@@ -170,12 +142,21 @@ def main() -> int:
     if not bugs:
         print("no bug has these words")
         return 1
-    if problem := without_bugs(bugs):
-        print(problem)
-        return 1
-    missed = 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for bug, outcome in zip(bugs, pool.map(judge, bugs), strict=True):
+    os.environ.update(ENVIRONMENT)
+    import_before()
+    fork = multiprocessing.get_context("fork")
+    with (
+        tempfile.TemporaryDirectory(prefix="drydock-mutants-") as name,
+        ProcessPoolExecutor(os.cpu_count(), fork, adopt_orphans) as pool,
+    ):
+        original = Path(name)
+        copy_to(original)
+        tests = sorted({test for bug in bugs for test in bug.tests})
+        if problems := [*filter(None, pool.map(partial(without_bug, original), tests))]:
+            print("\n".join(problems))
+            return 1
+        missed = 0
+        for bug, outcome in zip(bugs, pool.map(partial(judge, original), bugs), strict=True):
             missed += not outcome.caught
             verdict = "caught" if outcome.caught else "MISSED"
             print(f"{verdict} {outcome.seconds:5.1f} s  {bug.module}: {bug.description}")
