@@ -5,6 +5,7 @@ from __future__ import annotations
 from planted_bugs import Bug, planter
 
 PARTS = ("tests/unit/test_kubernetes_parts.py",)
+PROVIDER = ("tests/unit/test_kubernetes_provider.py",)
 
 BUGS: list[Bug] = []
 _bug = planter(BUGS)
@@ -136,4 +137,21 @@ _bug(
     "the two outputs of a command are mixed up",
     "_STDERR: self.stderr",
     "_STDERR: self.stdout",
+)
+
+# --- the provider --------------------------------------------------------------------------------
+
+_bug(
+    "latent/kubernetes/provider.py",
+    PROVIDER,
+    "a pod whose node does not answer is asked again and again",
+    "            if isinstance(error, HostUnreachable | RetryLater):\n                return self._paused()\n",
+    "            if isinstance(error, HostUnreachable | RetryLater):\n                return None\n",
+)
+_bug(
+    "latent/kubernetes/provider.py",
+    PROVIDER,
+    "a pause goes on once the provider is closed",
+    "            pause.cancel()\n",
+    "            pass\n",
 )

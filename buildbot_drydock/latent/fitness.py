@@ -12,6 +12,7 @@ from typing import TypeAlias
 from buildbot_drydock.errors import DrydockError, HostError, Misconfigured
 from buildbot_drydock.interfaces import Host
 from buildbot_drydock.latent.process import command, standby_command
+from buildbot_drydock.model import Resource, ResourceStatus
 from buildbot_drydock.remote.shell.host import ShellHost
 
 FindInterpreter: TypeAlias = Callable[[Host], Awaitable[str]]
@@ -69,6 +70,15 @@ class Interpreters:
 async def prestart(host: ShellHost, python: str) -> None:
     """Have a Python stand by in a container, to be the worker of its next lease."""
     await host.stand_by(standby_command(python), instead_of=command(python))
+
+
+def prestarts_again(resource: Resource, most_uses: int | None) -> bool:
+    """Tell whether a Python is to stand by for the next lease of a container, after *most_uses* at most."""
+    return (
+        bool(resource.data.get("python"))
+        and resource.status is ResourceStatus.ACTIVE
+        and (most_uses is None or resource.uses < most_uses)
+    )
 
 
 def _judged(error: HostError) -> DrydockError:

@@ -254,6 +254,12 @@ class TestWhatHappens(_OnACluster):
         self.assertIn("cannot start", said)
         self.assertIn("a command that keeps the container running", said)
 
+    async def test_a_pod_that_ends_as_it_is_looked_at_is_no_mystery(self) -> None:
+        script = "until [ -e ~/drydock ]; do sleep 0.02; done; echo seen by nobody; exit 5"
+        said = await self.refused(Misconfigured, self.new_provider(pod=running("sh", "-c", script)))
+        self.assertIn("exit code 5", said)
+        self.assertIn("seen by nobody", said)
+
     async def test_a_pod_that_has_run_past_its_deadline(self) -> None:
         provider = self.new_provider(deadline=8)
         await self.ready(provider)

@@ -28,8 +28,8 @@ from buildbot_drydock.latent.docker.judging import Judge
 from buildbot_drydock.latent.docker.launching import Launcher, remove
 from buildbot_drydock.latent.docker.listing import Container
 from buildbot_drydock.latent.docker.requests import Order
-from buildbot_drydock.latent.fitness import Fitness, Interpreters, prestart
-from buildbot_drydock.model import Health, Lease, Observed, Resource, ResourceStatus
+from buildbot_drydock.latent.fitness import Fitness, Interpreters, prestart, prestarts_again
+from buildbot_drydock.model import Health, Lease, Observed, Resource
 from buildbot_drydock.remote.processes import RESOURCE_MARK
 from buildbot_drydock.remote.shell.host import ShellHost
 
@@ -352,21 +352,11 @@ class DockerProvider:
             if await self._runs(resource):
                 raise
             return
-        if self._is_used_again(resource):
+        if self._rules.prestarts and prestarts_again(resource, self._rules.most_uses):
             try:
                 await prestart(host, resource.data["python"])
             except HostError as error:
                 self.log.info("{shown}: {e}", shown=resource.token, e=error)  # it spares time only
-
-    def _is_used_again(self, resource: Resource) -> bool:
-        """Tell whether a Python is to stand by for the next lease of a container."""
-        rules = self._rules
-        return (
-            rules.prestarts
-            and bool(resource.data.get("python"))
-            and resource.status is ResourceStatus.ACTIVE
-            and (rules.most_uses is None or resource.uses < rules.most_uses)
-        )
 
     async def _runs(self, resource: Resource) -> bool:
         engine = self._engines.get(resource.address)

@@ -145,6 +145,11 @@ class KubernetesPodsFields(WorkerHostFields):
             },
         )
     )
+    prestart: bool = pydantic.Field(
+        default=True,
+        description="Whether a Python waits in each pod, with all imported that a worker needs, to "
+        "become the worker of the next lease. It uses about 50 MB of memory.",
+    )
     env: Variables = pydantic.Field(
         default_factory=dict,
         description="Environment variables. Whoever may look at the pods reads them: no secrets.",

@@ -101,6 +101,8 @@ class KubernetesPods(Definition):
                 directory=fields.directory,
                 stop_grace=fields.stop_grace,
                 unschedulable_timeout=fields.unschedulable_timeout,
+                prestarts=fields.prestart,
+                most_uses=1 if fields.idle_timeout == 0 else fields.max_uses,
             ),
             reactor=reactor,
             threads=surroundings.thread_pool,

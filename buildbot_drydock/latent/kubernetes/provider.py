@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
@@ -20,7 +21,7 @@ from buildbot_drydock.errors import (
 )
 from buildbot_drydock.interfaces import HostSpec
 from buildbot_drydock.latent.begun_launches import BegunLaunches, Launch
-from buildbot_drydock.latent.fitness import Fitness, Interpreters
+from buildbot_drydock.latent.fitness import Fitness, Interpreters, prestart, prestarts_again
 from buildbot_drydock.latent.kubernetes.explaining import Explanations
 from buildbot_drydock.latent.kubernetes.failures import CallFailed, Cause
 from buildbot_drydock.latent.kubernetes.fields import as_selector, labels_of
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 # A pod that is coming is looked at that often, even if the cluster tells nothing of it.
 _LOOK_SECONDS: Final = 10.0
+# A cluster tells that a pod has ended this long after nothing can be run in it, at the latest.
+_ENDING_SECONDS: Final = 5.0
+# A pod that nothing can be run in, although it runs, is tried again after that.
+_AGAIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,8 @@ class Rules:
     directory: str
     stop_grace: float
     unschedulable_timeout: float = 0.0
+    prestarts: bool = False  # whether a Python stands by in a pod
+    most_uses: int | None = 1  # of a pod in which one stands by again after a lease
 
 
 class KubernetesProvider:
@@ -91,6 +98,7 @@ class KubernetesProvider:
         self._fitness: dict[str, Fitness] = {}  # by uid
         self._fitting: dict[str, Deferred[None]] = {}
         self._waiting: dict[str, list[Deferred[None]]] = {}  # for a change, by uid
+        self._pauses: set[Deferred[None]] = set()
         self._launches = BegunLaunches(reactor, self._tell_news)
         self._has_news = False
         self._closed = False
@@ -216,21 +224,43 @@ class KubernetesProvider:
             self._fitting.pop(pod.uid, None)
             self._tell_news()
 
-        def failed(failure: Any) -> None:
+        def failed(failure: Any) -> Deferred[None] | None:
             error = failure.value
-            if not isinstance(error, DrydockError):
-                self.log.failure("pod {name}", failure, name=pod.name)
-            elif not isinstance(error, HostUnreachable | RetryLater):
+            if isinstance(error, HostUnreachable | RetryLater):
+                return self._paused()
+            if isinstance(error, DrydockError):
                 self._fitness[pod.uid] = Fitness(failure=error)
+                return None
+            self.log.failure("pod {name}", failure, name=pod.name)
+            return self._paused()
 
         fitting.addErrback(failed)
         fitting.addBoth(over)
 
+    def _paused(self) -> Deferred[None]:
+        """Return what is called after a pause, or as this is closed."""
+        pause: Deferred[None] = deferLater(self._reactor, _AGAIN_SECONDS)
+        self._pauses.add(pause)
+
+        def over(_: object) -> None:
+            self._pauses.discard(pause)
+
+        return pause.addBoth(over)
+
     async def _make_fit(self, pod: Pod) -> None:
+        await self._fit(pod, self._interpreters.prepared)
+
+    async def _make_new_fit(self, pod: Pod) -> None:
+        """Likewise, for a pod that no lease has used yet."""
+        interpreters = self._interpreters
+        await self._fit(
+            pod, interpreters.prestarted if self._rules.prestarts else interpreters.prepared
+        )
+
+    async def _fit(self, pod: Pod, python_in: Callable[[ShellHost, str], Awaitable[str]]) -> None:
         image = pod.container(self._launcher.container).image
-        host = self._host(pod.name, pod.token)
         try:
-            python = await self._interpreters.prepared(host, image)
+            python = await python_in(self._host(pod.name, pod.token), image)
         except HostUnreachable as error:
             if error.lasting:
                 raise Misconfigured(f"{error}") from error
@@ -293,7 +323,11 @@ class KubernetesProvider:
         runs = await self._until_it_runs(launch, pod.uid)
         if runs is None:
             return
-        await self._make_fit(runs)
+        try:
+            await self._make_new_fit(runs)
+        except HostUnreachable:
+            await self._require_survival(launch, runs)
+            raise
 
     async def _until_it_runs(self, launch: Launch, uid: str) -> Pod | None:
         """Return a pod once it runs; None if it is not wanted any more. Raises why it never will."""
@@ -314,7 +348,16 @@ class KubernetesProvider:
                 await self._look_again(pod)
         return None
 
-    async def _changed(self, uid: str) -> bool:
+    async def _require_survival(self, launch: Launch, pod: Pod) -> None:
+        """Raise why a pod has ended, if that is why nothing can be run in it."""
+        until = self._reactor.seconds() + _ENDING_SECONDS
+        runs: Pod | None = pod
+        while runs is not None and (left := until - self._reactor.seconds()) > 0:
+            if not await self._changed(pod.uid, left):
+                await self._look_again(runs)
+            runs = await self._until_it_runs(launch, pod.uid)
+
+    async def _changed(self, uid: str, seconds: float = _LOOK_SECONDS) -> bool:
         """Wait until a pod has changed; tell whether it has, or only time has passed."""
         waiting: Deferred[None] = Deferred()
         self._waiting.setdefault(uid, []).append(waiting)
@@ -324,7 +367,7 @@ class KubernetesProvider:
             nonlocal is_late
             is_late = True
 
-        waiting.addTimeout(_LOOK_SECONDS, self._reactor, late)
+        waiting.addTimeout(seconds, self._reactor, late)
         await waiting
         if is_late and waiting in self._waiting.get(uid, ()):
             self._waiting[uid].remove(waiting)
@@ -398,6 +441,12 @@ class KubernetesProvider:
         except HostError:
             if await self._runs(resource):
                 raise
+            return
+        if self._rules.prestarts and prestarts_again(resource, self._rules.most_uses):
+            try:
+                await prestart(host, resource.data["python"])
+            except HostError as error:
+                self.log.info("{shown}: {e}", shown=resource.token, e=error)  # it spares time only
 
     async def _runs(self, resource: Resource) -> bool:
         with _translated():
@@ -419,6 +468,8 @@ class KubernetesProvider:
             for each in waiting:
                 each.callback(None)
         self._waiting.clear()
+        for pause in list(self._pauses):
+            pause.cancel()
         await self._cluster.close(self._threads)
 
     @property
