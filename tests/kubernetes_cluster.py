@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from threading import Event
@@ -69,6 +70,9 @@ class Cluster:
         while not any(
             each.secrets for each in self.api.list_namespaced_service_account(name).items
         ):
+            pause()
+        # A node that was away bears a mark for a while, and lets no pod in.
+        while any(each.spec.taints for each in self.api.list_node().items):
             pause()
         return name
 
@@ -143,14 +147,30 @@ class Cluster:
 
     def start(self, part: str) -> None:
         """Start a part again; returns once it is ready."""
+        began = datetime.now(timezone.utc)
         subprocess.run([getattr(self, f"start_{part}")], check=True, stdin=subprocess.DEVNULL)
+        if part == "kubelet":
+            self._until_it_tells(began)
 
     def freeze(self, part: str) -> None:
         """Let a part hang."""
         self._process(part).suspend()
 
     def thaw(self, part: str) -> None:
+        """Let a part go on; returns once it does."""
+        began = datetime.now(timezone.utc)
         self._process(part).resume()
+        if part == "kubelet":
+            self._until_it_tells(began)
+
+    def _until_it_tells(self, began: datetime) -> None:
+        """Wait until the kubelet has told that it is well: what is known is of before."""
+        while True:
+            (node,) = self.api.list_node().items
+            (ready,) = [each for each in node.status.conditions if each.type == "Ready"]
+            if ready.status == "True" and ready.last_heartbeat_time > began:
+                return
+            pause()
 
     def _process(self, part: str) -> psutil.Process:
         return psutil.Process(int(Path(getattr(self, part)).read_text()))
