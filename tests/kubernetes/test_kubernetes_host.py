@@ -24,11 +24,9 @@ from tests.kubernetes_cluster import Cluster, cluster
 _LONG = 60.0
 
 
-class _InPods(HostContract):
+class TestInPods(HostContract, TestCase):
     """The suite, each test in a directory of its own in a pod that they share."""
 
-    __test__ = False
-    image: ClassVar[str] = "image"
     pod: ClassVar[str] = ""
     namespace: ClassVar[str] = ""
     cluster: ClassVar[Cluster]
@@ -38,7 +36,7 @@ class _InPods(HostContract):
         super().setUpClass()
         cls.cluster = cluster()
         cls.namespace = cls.cluster.new_namespace()
-        cls.pod = cls.cluster.run(cls.namespace, image=getattr(cls.cluster, cls.image))
+        cls.pod = cls.cluster.run(cls.namespace)
 
     @classmethod
     def tearDownClass(cls) -> None:
@@ -104,14 +102,3 @@ class _InPods(HostContract):
             completed = await each
             self.assertEqual(completed.exit_code, number)
             self.assertEqual(completed.stdout, f"{number}\n".encode())
-
-
-class TestInPods(_InPods, TestCase):
-    __test__ = True
-
-
-class TestInPodsOfBusybox(_InPods, TestCase):
-    """An image with nothing but busybox, as small as Alpine's."""
-
-    __test__ = True
-    image = "small_image"
