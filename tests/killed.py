@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.container_lab import SignLab
+from tests.lab import Request
 
 
 class Server(Protocol):
@@ -42,45 +43,47 @@ class Killed(SynchronousTestCase):
         self.lab.start()
         self.lab.until(lambda: not self.lab.strays(), f"no strays, but {self.lab.strays()}")
 
-    def settled(self) -> None:
+    def asking(self) -> Request:
+        """Ask for a build; return the request once a container is asked for."""
+        request = self.lab.request()
+        self.lab.until(
+            lambda: self.lab.query("SELECT id FROM drydock_resources WHERE status = 'pending'"),
+            "a container to be asked for",
+        )
+        return request
+
+    def settled(self, request: Request) -> None:
         """See a build succeed, and nothing left behind."""
-        self.assertEqual(self.lab.request().finished().results, 0)
+        self.assertEqual(request.finished().results, 0)
         self.lab.until(self.lab.is_at_rest, "nothing to be left")
 
     def test_a_master_killed_while_it_asks_for_a_container(self) -> None:
         self.server.freeze()
         try:
-            request = self.lab.request()
-            self.lab.until(
-                lambda: self.lab.query("SELECT id FROM drydock_resources WHERE status = 'pending'"),
-                "a container to be asked for",
-            )
+            request = self.asking()
             self.lab.kill()
         finally:
             self.server.thaw()
         self.lab.start()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
 
     def test_a_master_killed_as_a_container_has_been_made(self) -> None:
         request = self.lab.request()
         self.lab.until(self.lab.found, "a container")
         self.killed_master()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
 
     def test_a_master_killed_while_a_build_runs(self) -> None:
         request = self.lab.held("build")
         self.lab.until(lambda: self.lab.has_begun("build"), "a build to run")
         self.killed_master()
         self.lab.let_go("build")
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
 
     def test_a_master_killed_as_a_build_has_ended(self) -> None:
         self.assertEqual(self.lab.request().finished().results, 0)
         self.killed_master()
-        self.settled()
+        self.settled(self.lab.request())
 
     def test_an_engine_killed_while_a_build_runs(self) -> None:
         request = self.lab.held("engine")
@@ -89,5 +92,13 @@ class Killed(SynchronousTestCase):
         self.server.start()
         self.lab.let_go("engine")
         # Whether its container survived or not: it is retried if not.
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
+
+    def test_an_engine_killed_while_it_is_asked_for_a_container(self) -> None:
+        self.server.freeze()
+        try:
+            request = self.asking()
+        finally:
+            self.server.kill()
+            self.server.start()
+        self.settled(request)

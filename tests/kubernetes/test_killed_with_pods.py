@@ -33,13 +33,11 @@ class TestKilledWithPods(Killed):
         self.part("kubelet").kill()
         self.lab.let_go("kubelet")
         self.part("kubelet").start()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
 
     def test_a_kubelet_killed_while_a_pod_is_made(self) -> None:
         request = self.lab.request()
         self.lab.until(self.lab.found, "a pod")
         self.part("kubelet").kill()
         self.part("kubelet").start()
-        self.assertEqual(request.finished().results, 0)
-        self.settled()
+        self.settled(request)
