@@ -5,6 +5,7 @@ from __future__ import annotations
 from planted_bugs import Bug, planter
 
 PARTS = ("tests/unit/test_kubernetes_parts.py",)
+CONNECTION = ("tests/unit/test_kubernetes_connection.py",)
 PROVIDER = ("tests/unit/test_kubernetes_provider.py",)
 
 BUGS: list[Bug] = []
@@ -154,4 +155,11 @@ _bug(
     "a pause goes on once the provider is closed",
     "            pause.cancel()\n",
     "            pass\n",
+)
+_bug(
+    "latent/kubernetes/connection.py",
+    CONNECTION,
+    "a server that has just started stops the blueprint",
+    "            if not self._is_ready():\n",
+    "            if False:\n",
 )

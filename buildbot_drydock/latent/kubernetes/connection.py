@@ -10,11 +10,18 @@ from typing import Any, Final
 
 import kubernetes.client
 import kubernetes.config
+import urllib3
 import urllib3.exceptions
 import yaml
 from kubernetes.client.exceptions import ApiException
 
-from buildbot_drydock.latent.kubernetes.failures import refused, silent, unconfigured
+from buildbot_drydock.latent.kubernetes.failures import (
+    CallFailed,
+    refused,
+    silent,
+    unconfigured,
+    unready,
+)
 from buildbot_drydock.latent.kubernetes.fields import KubernetesPodsFields
 from buildbot_drydock.remote.kubernetes.failures import said_in
 
@@ -57,7 +64,37 @@ class Connection:
             raise silent(self.where, doing, str(error)) from error
 
     def response(self, doing: str, function: Callable[[Any], Any]) -> Any:
-        """Return the reply to a call, with its body not read. Blocks until that begins."""
+        """Return the reply to a call, with its body not read. Blocks until that begins.
+
+        A server that has just started refuses everything, until it has read who may do what.
+        """
+        try:
+            return self._response(doing, function)
+        except CallFailed as failed:
+            if not failed.is_refusal:
+                raise
+            if not self._is_ready():
+                raise unready(failed) from failed
+        return self._response(doing, function)
+
+    def _is_ready(self) -> bool:
+        """Tell whether the server says that it has read all that it needs to know. Blocks."""
+        client = self.api().api_client
+        settings = client.configuration.auth_settings().values()
+        headers = {each["key"]: each["value"] for each in settings if each.get("in") == "header"}
+        try:
+            reply = client.rest_client.pool_manager.request(
+                "GET",
+                f"{client.configuration.host.rstrip('/')}/readyz",
+                headers=headers,
+                retries=False,
+                timeout=urllib3.Timeout(connect=CONNECTING_SECONDS, read=ANSWER_SECONDS),
+            )
+        except (urllib3.exceptions.HTTPError, OSError):
+            return False
+        return bool(reply.status < _BAD)
+
+    def _response(self, doing: str, function: Callable[[Any], Any]) -> Any:
         try:
             response = function(self.api())
         except ApiException as error:

@@ -26,10 +26,12 @@ class Cause(Enum):
 class CallFailed(Exception):
     """A call failed. ``error`` is what the loop is told if nothing better can be done."""
 
-    def __init__(self, cause: Cause, error: DrydockError) -> None:
+    def __init__(self, cause: Cause, error: DrydockError, *, is_refusal: bool = False) -> None:
+        """*is_refusal* says that whoever asked is known, and has no right to that."""
         super().__init__(str(error))
         self.cause = cause
         self.error = error
+        self.is_refusal = is_refusal
 
 
 _BAD_REQUEST: Final = 400
@@ -82,7 +84,8 @@ def refused(where: str, doing: str, status: int, text: str) -> CallFailed:
     said = f"cannot {doing} in {where}: {text}"
     access = remedy_of_access(status, text)
     if access:
-        return CallFailed(Cause.BARRED, Misconfigured(f"{said}. Remedy: {access}"))
+        error = Misconfigured(f"{said}. Remedy: {access}")
+        return CallFailed(Cause.BARRED, error, is_refusal=status == _FORBIDDEN)
     simple = {_CONFLICT: Cause.TAKEN, _EXPIRED: Cause.EXPIRED}.get(status)
     if simple is not None:
         return CallFailed(simple, RetryLater(said))
@@ -98,6 +101,12 @@ def refused(where: str, doing: str, status: int, text: str) -> CallFailed:
         return CallFailed(Cause.WRONG, Misconfigured(f"{said}. Remedy: {remedy}"))
     after = _LIMITED_SECONDS if status == _TOO_MANY else 0.0
     return CallFailed(Cause.UNWELL, RetryLater(said, after=after))
+
+
+def unready(failed: CallFailed) -> CallFailed:
+    """Return what a refusal means of a server that does not know yet who may do what."""
+    said = f"{failed.error} It may be no more than that: the API server has just started"
+    return CallFailed(Cause.UNREACHABLE, RetryLater(said))
 
 
 def taken(where: str, name: str) -> CallFailed:
