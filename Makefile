@@ -15,9 +15,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
-# Hosts over SSH, container engines and a cluster need root, and what Debian has; what is measured
-# elsewhere leaves them out.
-WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh scripts/with_kubernetes.sh)
+# Hosts over SSH and container engines need root, and what Debian has; what is measured elsewhere
+# leaves them out.
+WITH_HOSTS := $(shell [ "$$(id -u)" != 0 ] || ! command -v apt-get > /dev/null || echo scripts/with_ssh_hosts.sh scripts/with_docker.sh)
 
 # A name for what has to be installed: it changes with the requirements and with the Python.
 # The web pages are built by installing, so what they are made of counts, too.

@@ -21,7 +21,6 @@ from bench_contention import contention
 from bench_docker import containers
 from bench_ec2 import ec2_calls
 from bench_hosts import hosts
-from bench_kubernetes import pods
 from bench_listings import listings
 from bench_metrics import metrics
 from bench_results import Measured, missed, show, write
@@ -43,7 +42,6 @@ PARTS: tuple[Part, ...] = (
     ec2_calls,
     hosts,
     containers,
-    pods,
     listings,
     metrics,
 )
