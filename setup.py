@@ -108,11 +108,16 @@ setup(
             "hosts = buildbot_drydock.latent.hosts:HostPool",
             "kubernetes = buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
             "local = buildbot_drydock.latent.local:LocalProcesses",
+            "lock = buildbot_drydock.latent.named_lock:NamedLock",
             "synthetic = buildbot_drydock.latent.synthetic:SyntheticPool",
         ],
-        # What `from buildbot.plugins import worker, util` offers.
+        # What `from buildbot.plugins import steps, util, worker` offers.
         "buildbot.worker": [
             "DrydockWorker = buildbot_drydock.latent.worker:DrydockWorker",
+        ],
+        "buildbot.steps": [
+            "LeaseResource = buildbot_drydock.steps:LeaseResource",
+            "ReleaseLease = buildbot_drydock.steps:ReleaseLease",
         ],
         "buildbot.util": [
             "DockerEngine = buildbot_drydock.latent.docker.pool:DockerEngine",
@@ -126,6 +131,7 @@ setup(
             "KubernetesPods = buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
             "LaunchTemplate = buildbot_drydock.latent.ec2.pool:LaunchTemplate",
             "LocalProcesses = buildbot_drydock.latent.local:LocalProcesses",
+            "NamedLock = buildbot_drydock.latent.named_lock:NamedLock",
             "Quota = buildbot_drydock.sharing_fields:Quota",
             "SSH = buildbot_drydock.latent.hosts:SSH",
             "SSM = buildbot_drydock.latent.ec2.pool:SSM",

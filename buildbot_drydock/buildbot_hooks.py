@@ -15,6 +15,9 @@ from buildbot.worker.base import AbstractWorker
 from buildbot.worker.latent import States
 from twisted.internet.defer import Deferred
 
+from buildbot_drydock.authorization import Subjects, subjects_of_build
+from buildbot_drydock.costs import BUILD
+
 if TYPE_CHECKING:
     from buildbot.master import BuildMaster
     from buildbot.worker.latent import AbstractLatentWorker
@@ -155,6 +158,15 @@ def serve(master: BuildMaster, name: bytes, page: Any) -> None:
     www: Any = master.www
     if www.base_plugin_name in www.apps:
         www.apps.get(www.base_plugin_name).resource.putChild(name, page)
+
+
+def arguments_of(service: Any) -> Mapping[str, Any]:
+    """Return the arguments that a service was made with, and is yet to be configured by.
+
+    ``BuildbotService._config_kwargs``.
+    """
+    arguments: Mapping[str, Any] = service._config_kwargs
+    return arguments
 
 
 # --- the state of a latent worker ------------------------------------------------------------
@@ -406,3 +418,66 @@ def describe_build(build: Any) -> dict[str, str]:
         "buildid": str(build.buildid),
         "buildrequests": ",".join(map(str, request_numbers(build))),
     }
+
+
+def owner_of_build(build: Any) -> str:
+    """Return who the leases that a build takes by itself belong to: ``buildid``."""
+    return f"{BUILD}{build.buildid}"
+
+
+def has_ended(master: BuildMaster, owner: str) -> bool:
+    """Tell whether the owner of a lease is a build that does not run on this master.
+
+    ``master.botmaster.builders`` and ``building`` of each. No build survives its master.
+    """
+    if not owner.startswith(BUILD):
+        return False
+    builders: Any = master.botmaster.builders.values()
+    return all(owner_of_build(each) != owner for builder in builders for each in builder.building)
+
+
+def subjects_of(build: Any) -> Subjects:
+    """Return in whose name a build asks for a lease: ``builder.name`` and ``builder.config``."""
+    config = build.builder.config
+    return subjects_of_build(str(build.builder.name), config and config.project)
+
+
+def when_finished(
+    build: Any, finished: Callable[[], Deferred[None]], verdict: Callable[[int], int]
+) -> None:
+    """Call *finished* when a build ends, however it does; *verdict* has the last word on its result.
+
+    ``Build.buildFinished``, which all ways to end a build lead through, and which never fails. The
+    message of a finished build would not do: it is sent only once the database has been told. The
+    result that ``stopBuild`` is given does not count if the step that it interrupts ends at once.
+    """
+    finish = build.buildFinished
+
+    def wrapped(text: Any, results: Any) -> Any:
+        ended = finished()
+        if verdict(results) != results:
+            results = build.results = verdict(results)
+        finishing: Deferred[Any] = finish(text, results)
+        return finishing.addCallback(lambda result: ended.addCallback(lambda _: result))
+
+    build.buildFinished = wrapped
+
+
+def is_stopped(build: Any) -> bool:
+    """Tell whether a build was interrupted already: ``stopped``."""
+    return bool(build.stopped)
+
+
+async def stop_build(build: Any, reason: str, results: int) -> None:
+    """Interrupt a build: ``Build.stopBuild``, as a person's click does."""
+    await build.stopBuild(reason, results)
+
+
+async def tell_build(build: Any, properties: Mapping[str, Any]) -> None:
+    """Give a build properties, and show them at once: ``data.updates.setBuildProperties``.
+
+    Buildbot does so only between two steps.
+    """
+    for name, value in properties.items():
+        build.setProperty(name, value, "Drydock")
+    await build.master.data.updates.setBuildProperties(build.buildid, build)

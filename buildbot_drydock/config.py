@@ -129,7 +129,13 @@ class Drydock(ConfiguratorBase):
     def configure(self, config_dict: dict[str, Any]) -> None:
         """Add workers and service to the configuration. Called by Buildbot, in a thread."""
         super().configure(config_dict)
-        self._report([*self._other_drydocks(config_dict), *self._workers_apart(config_dict)])
+        self._report(
+            [
+                *self._other_drydocks(config_dict),
+                *self._workers_apart(config_dict),
+                *self._workers_without_hosts(config_dict),
+            ]
+        )
         if self.problems:
             # Buildbot would go on to complain of builders without workers, which leads astray.
             _extend(config_dict, "workers", [_stand_in()])
@@ -168,6 +174,20 @@ class Drydock(ConfiguratorBase):
                     f"c['workers'] has a worker {taken[0]!r} of its own",
                     "rename that worker, or give the pool another name or name_prefix",
                 )
+
+    def _workers_without_hosts(self, config_dict: dict[str, Any]) -> Iterator[Problem]:
+        """Look for workers of the configuration's own on what has no host."""
+        from buildbot_drydock import buildbot_hooks as hooks
+        from buildbot_drydock.latent.terms import split_terms
+        from buildbot_drydock.latent.worker import DrydockWorker
+
+        hostless = {each.name: each for each in self.definitions if not each.has_host}
+        workers = [w for w in config_dict["workers"] or () if isinstance(w, DrydockWorker)]
+        for worker in workers if hostless else ():
+            terms, _ = split_terms(hooks.arguments_of(worker))
+            for name in hostless.keys() & set(terms.blueprints):
+                message, remedy = _hostless(hostless[name])
+                yield Problem(worker.name, "blueprints", message, remedy, "worker")
 
     def _report(self, problems: Sequence[Problem]) -> None:
         self.problems.extend(problems)
@@ -246,6 +266,10 @@ def _unsuited(pool: WorkerPool, definitions: Sequence[Definition]) -> Iterator[P
             f"there is no blueprint {name!r}",
             _choose(name, known, f"add a blueprint {name!r}"),
         )
+    for each in definitions:
+        if each.name in pool.fields.blueprints and not each.has_host:
+            unknown.append(each.name)
+            yield pool.problem("blueprints", *_hostless(each))
     if unknown or any(each.problems for each in definitions):
         return
     allowed = pool.fields.blueprints or known
@@ -258,6 +282,15 @@ def _unsuited(pool: WorkerPool, definitions: Sequence[Definition]) -> Iterator[P
             f"no blueprint could ever give it a host: {why}",
             "change requires, or add a blueprint with these labels or choices",
         )
+
+
+def _hostless(definition: Definition) -> tuple[str, str]:
+    kind = type(definition).__name__
+    return (
+        f"blueprint {definition.name!r} is a {kind}, which has no host that a worker could run on",
+        "name a blueprint of hosts instead, and let builds take the lock by the step "
+        f"LeaseResource(blueprint={definition.name!r})",
+    )
 
 
 def _unfit(definition: Definition, pool: WorkerPool) -> str:

@@ -21,7 +21,9 @@ from buildbot_drydock.model import (
 )
 
 HOUR_SECONDS: Final = 3600.0
-WORKER: Final = "worker/"  # the owners of leases that builds are told of
+# The owners of leases that are for a build: a worker, which may serve others later, or the build.
+WORKER: Final = "worker/"
+BUILD: Final = "build/"
 # A price that changes is written down no sooner than so long after the last one: masters whose
 # providers do not agree on it would otherwise contradict each other in every turn.
 PRICE_AGAIN_SECONDS: Final = 300.0
@@ -92,9 +94,9 @@ def charges_of_lease(lease: Lease, cost: float | None, uses: Sequence[Use]) -> l
 
 
 def _asked_for(lease: Lease) -> list[Use]:
-    """Return the build that a worker took a lease for. Of other holders, attributes prove nothing."""
+    """Return the build that a lease was taken for. Of other holders, attributes prove nothing."""
     number, builder = lease.attributes.get("buildid", ""), lease.attributes.get("builder")
-    if not lease.owner.startswith(WORKER) or not builder or not number.isdecimal():
+    if not lease.owner.startswith((WORKER, BUILD)) or not builder or not number.isdecimal():
         return []
     return [
         Use(

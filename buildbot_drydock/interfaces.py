@@ -345,6 +345,10 @@ class Store(Protocol):
         """Return a resource, destroyed ones included."""
         ...
 
+    async def resources_of(self, blueprint: str) -> Sequence[Resource]:
+        """Return the resources of a blueprint that are not destroyed, ordered by id."""
+        ...
+
     async def change_blueprint(
         self, seen: BlueprintState, wanted: BlueprintState, record: Event
     ) -> BlueprintState | None:

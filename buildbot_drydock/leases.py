@@ -70,6 +70,8 @@ class Leases:
         self._held: dict[int, _Hold] = {}
         self._waiting: dict[int, list[Deferred[Lease]]] = {}
         self._active: dict[int, Lease] = {}  # those held; spares a read when they are waited for
+        self._watched: dict[int, Callable[[tuple[Reason, ...]], None]] = {}  # while they wait
+        self._told: dict[int, tuple[Reason, ...]] = {}  # the reasons that those were told last
         self._left_over: dict[str, list[int]] | None = None  # from before the start, by owner
         self._asked: set[str] = set()  # owners who have asked for theirs
 
@@ -139,10 +141,28 @@ class Leases:
             raise LeaseBroken(f"lease {number} was lost before its holder could use it")
         self._held[number] = _Hold(lost, warned)
 
+    def watch(self, number: int, told: Callable[[tuple[Reason, ...]], None]) -> None:
+        """Call *told* whenever the reasons have changed why the lease waits, until it does no more."""
+        if number in self._held and number not in self._active:
+            self._watched[number] = told
+
+    def planned(self) -> None:
+        """Tell those who watch how their leases wait, what the last plan has found."""
+        for number, told in list(self._watched.items()):
+            reasons = self._reasons(number)
+            if reasons and reasons != self._told.get(number):
+                self._told[number] = reasons
+                self._tell(number, partial(told, reasons))
+
+    def _unwatch(self, number: int) -> None:
+        self._watched.pop(number, None)
+        self._told.pop(number, None)
+
     def drop(self, number: int) -> None:
         """Renew the lease no more, and leave it as it is: it is adopted later, or expires."""
         self._held.pop(number, None)
         self._active.pop(number, None)
+        self._unwatch(number)
 
     async def release(self, number: int, reason: str, *, actor: str = events.DRYDOCK) -> None:
         """Give a lease back, in whichever status it is. Nothing if it has ended."""
@@ -186,13 +206,17 @@ class Leases:
         """Write down that it has ended."""
         await self._store.end_use(number, build)
 
-    async def await_holders(self) -> None:
+    async def await_holders(self, is_gone: Callable[[str], bool] = lambda owner: False) -> None:
         """After a restart, let all leases of this master live until their holders adopt them.
 
-        Those that nobody comes for expire.
+        Those that nobody comes for expire; those of owners that are gone for good are released.
         """
         rows = await self._store.rows()
-        mine = [lease for lease in rows.leases if self._is_ours(lease)]
+        ours = [lease for lease in rows.leases if self._is_ours(lease)]
+        for lease in ours:
+            if is_gone(lease.owner):
+                await self.release(lease.id, "its holder ended with the master's last run")
+        mine = [lease for lease in ours if not is_gone(lease.owner)]
         self._left_over = {}
         for lease in mine:
             self._left_over.setdefault(lease.owner, []).append(lease.id)
@@ -260,6 +284,7 @@ class Leases:
             return
         if lease.status is LeaseStatus.ACTIVE:
             self._active[lease.id] = lease
+            self._unwatch(lease.id)
             for waiting in self._waiting.pop(lease.id, []):
                 waiting.callback(lease)
         elif lease.status not in LIVING_LEASES:
@@ -267,13 +292,13 @@ class Leases:
             self.drop(lease.id)
             self._fail_waiting(lease.id, lease.reason or f"it is {lease.status.value}")
             if lost is not None:
-                self._tell(lease, lambda: lost(lease))
+                self._tell(lease.id, lambda: lost(lease))
 
-    def _tell(self, lease: Lease, tell: Callable[[], None]) -> None:
+    def _tell(self, number: int, tell: Callable[[], None]) -> None:
         try:
             tell()
         except Exception:  # noqa: BLE001 - one holder's bug must not end the turn of all
-            self.log.failure("the holder of lease {number} failed to let go", number=lease.id)
+            self.log.failure("the holder of lease {number} failed to listen", number=number)
 
     def observed(self, rows: Rows) -> None:
         """Look through the rows of a turn: another master may have moved a lease of ours."""
@@ -298,7 +323,7 @@ class Leases:
                 continue
             if lease.status in LIVING_LEASES:
                 hold.notice = notice
-                self._tell(lease, partial(hold.warned, lease, notice))
+                self._tell(lease.id, partial(hold.warned, lease, notice))
 
     def _fail_waiting(self, number: int, reason: str) -> None:
         for waiting in self._waiting.pop(number, []):

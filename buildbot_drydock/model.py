@@ -19,6 +19,8 @@ from buildbot_drydock.sharing import Sharing
 
 Labels: TypeAlias = Mapping[str, str]
 
+LOCK: Final = "lock"  # the type of what stands for a name, and has no host
+
 
 class ResourceStatus(Enum):
     PENDING = "pending"  # wanted; the provider may or may not have heard of it

@@ -32,7 +32,7 @@ class Full(Reason):
     """Every place under the limit is taken, and every slot of what fits is leased."""
 
     kind = "full"
-    limit: int
+    limit: int | None  # None of a lock, whose slots are all there is
     leased: int  # slots leased
     slots: int  # slots there are
     ending: int  # resources being torn down, whose places come free
@@ -40,7 +40,9 @@ class Full(Reason):
     given_notice: int = 0  # resources that their provider ends, and that take no further lease
 
     def sentence(self, now: float) -> str:
-        text = f"{self.blueprint} is full: {self.leased} of {self.slots} slots leased, limit {self.limit}"
+        text = f"{self.blueprint} is full: {self.leased} of {self.slots} slots leased"
+        if self.limit is not None:
+            text += f", limit {self.limit}"
         if self.ending:
             text += f", {self.ending} being torn down"
         if self.given_notice:

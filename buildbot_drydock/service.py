@@ -24,6 +24,7 @@ from twisted.python import threadpool
 from buildbot_drydock import buildbot_hooks as hooks
 from buildbot_drydock.approvals import Approvals
 from buildbot_drydock.authorization import Subjects
+from buildbot_drydock.build_leases import BuildLeases
 from buildbot_drydock.calls import CallLog
 from buildbot_drydock.catalogue import Catalogue
 from buildbot_drydock.controller import Controller
@@ -76,7 +77,7 @@ class DrydockService(BuildbotService):
     """``DrydockService(name='drydock', definitions=[...])``, which ``Drydock`` adds.
 
     Public are ``leases``, ``people``, ``maintenance``, ``approvals``, ``strays``, ``store``,
-    ``listings``, ``controller``, ``crew``, ``attempts``, ``metrics``, ``retention``, ``blueprints``,
+    ``listings``, ``controller``, ``crew``, ``build_leases``, ``attempts``, ``metrics``, ``retention``, ``blueprints``,
     ``edited`` and what is documented below.
     """
 
@@ -96,6 +97,7 @@ class DrydockService(BuildbotService):
             lambda worker: hooks.wake_builders_of(self._master, worker.name),
             lambda work: self._reactor.callLater(0, work),
         )
+        self.build_leases = BuildLeases(self, self._let_close)
         self._offers: Offers | None = None  # None until the first turn
         self._all_discharged: Deferred[None] | None = None
         self._spared = False  # what the whole master has in memory
@@ -151,6 +153,7 @@ class DrydockService(BuildbotService):
             derive=self._derive,
             wake=self.wake,
             report=self._report,
+            resources=lambda blueprint: self.store.resources_of(blueprint),
         )
         self.metrics = Metrics(self._reactor)
         self._pool = CountedPool(pool, self.metrics.round_trips.inc)
@@ -160,7 +163,7 @@ class DrydockService(BuildbotService):
         folder.publish(self._master)
         await super().startService()
         # Before the first turn could find them expired.
-        await self.leases.await_holders()
+        await self.leases.await_holders(lambda owner: hooks.has_ended(self._master, owner))
         spare_what_stays()
         self._closers.append(gc.unfreeze)
         consumer = await hooks.consume(
@@ -291,6 +294,7 @@ class DrydockService(BuildbotService):
             key = ("drydock", str(self._master.masterid), "wake")
             hooks.produce(self._master, key, {})
         self._see(self.controller.world)
+        self.leases.planned()
         self._announcements.nudge()
         return changed
 
@@ -397,6 +401,11 @@ class DrydockService(BuildbotService):
             )
         return provider.connect(resource)
 
+    def has_host(self, resource: Resource) -> bool:
+        """Tell whether something can run on a resource, as far as its blueprint is known."""
+        definition = self._catalogue.definition(resource.blueprint)
+        return definition is None or definition.has_host
+
     def kind_of(self, resource: Resource) -> str:
         """Return the kind of a resource's blueprint; empty if it is not known."""
         definition = self._catalogue.definition(resource.blueprint)
@@ -405,9 +414,17 @@ class DrydockService(BuildbotService):
     def discharge(self, worker: Holder) -> None:
         """Forget a worker: it has stopped for good, and given back what it had."""
         self.crew.discharge(worker)
-        if not len(self.crew) and self._all_discharged is not None:
+        self._let_close()
+
+    def _let_close(self) -> None:
+        """Close, if that is what is awaited, once nobody has a lease any more."""
+        if not self._is_in_use and self._all_discharged is not None:
             waiting, self._all_discharged = self._all_discharged, None
             waiting.callback(None)
+
+    @property
+    def _is_in_use(self) -> bool:
+        return bool(len(self.crew) or len(self.build_leases))
 
     # --- stopping ----------------------------------------------------------------------------
 
@@ -431,16 +448,16 @@ class DrydockService(BuildbotService):
             await super().stopService()
 
     async def _close(self) -> None:
-        if len(self.crew):
+        if self._is_in_use:
             self._all_discharged = Deferred()
             self._all_discharged.addTimeout(CLOSING_SECONDS, self._reactor)
             try:
                 await self._all_discharged
             except TimeoutError:
                 self.log.error(
-                    "workers did not stop within {seconds} s: {names}",
+                    "workers and builds did not stop within {seconds} s: {names}",
                     seconds=CLOSING_SECONDS,
-                    names=self.crew.names(),
+                    names=[*self.crew.names(), *self.build_leases.names()],
                 )
         while self._closers:
             await maybeDeferred(self._closers.pop())

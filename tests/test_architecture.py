@@ -46,6 +46,7 @@ LAYERS = {
             "crew",
             "buildbot_hooks",
             "steps",
+            "build_leases",
         ),
         *("operations", "www", "inspection", "latent.worker", "latent.terms", "latent.tenancy"),
         "retention",

@@ -1,11 +1,12 @@
 from importlib.metadata import distribution
 
-from buildbot.plugins import util, worker
+from buildbot.plugins import steps, util, worker
 from buildbot.plugins.db import get_plugins
 from buildbot.www.plugin import Application
 from twisted.trial.unittest import SynchronousTestCase
 
 import buildbot_drydock
+from buildbot_drydock import steps as our_steps
 from buildbot_drydock.latent.worker import DrydockWorker
 from buildbot_drydock.www.application import ep
 from buildbot_drydock.www.authz import DrydockEndpointMatcher
@@ -20,7 +21,7 @@ class EntryPointTests(SynchronousTestCase):
             {point.group for point in points},
             {
                 *("buildbot_drydock.blueprints", "buildbot.worker", "buildbot.util"),
-                *("buildbot.www", "console_scripts"),
+                *("buildbot.www", "buildbot.steps", "console_scripts"),
             },
         )
         for point in points:
@@ -32,6 +33,8 @@ class EntryPointTests(SynchronousTestCase):
             self.assertIs(getattr(util, name), getattr(buildbot_drydock, name))
         self.assertIs(util.DrydockEndpointMatcher, DrydockEndpointMatcher)
         self.assertIs(worker.DrydockWorker, DrydockWorker)
+        for name in our_steps.__all__:
+            self.assertIs(getattr(steps, name), getattr(our_steps, name))
 
     def test_buildbot_finds_our_pages_which_were_built_with_the_package(self) -> None:
         found = get_plugins("www", None, load_now=False).get("drydock")

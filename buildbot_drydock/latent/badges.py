@@ -11,28 +11,29 @@ from buildbot_drydock.latent.tenancy import Tenancy
 LEASE: Final = "drydock_lease"
 RESOURCE: Final = "drydock_resource"
 BLUEPRINT: Final = "drydock_blueprint"
-_SOURCE: Final = "Drydock"
+NOTICE: Final = "drydock_notice"  # the host is to end
+SOURCE: Final = "Drydock"
 
 
-def lease_url(master: Any, tenancy: Tenancy) -> str:
-    """Return the address of the lease's web page."""
-    return f"{master.config.buildbotURL}#/drydock/leases/{tenancy.lease.id}"
+def lease_url(master: Any, number: int) -> str:
+    """Return the address of a lease's web page."""
+    return f"{master.config.buildbotURL}#/drydock/leases/{number}"
 
 
-def resource_url(master: Any, tenancy: Tenancy) -> str:
-    """Return the address of the resource's web page."""
-    return f"{master.config.buildbotURL}#/drydock/resources/{tenancy.resource.id}"
+def resource_url(master: Any, number: int) -> str:
+    """Return the address of a resource's web page."""
+    return f"{master.config.buildbotURL}#/drydock/resources/{number}"
 
 
 async def mark(build: Any, master: Any, tenancy: Tenancy) -> None:
     """Tell a build, whose worker is there, what it runs on."""
-    build.setProperty(LEASE, tenancy.lease.id, _SOURCE)
-    build.setProperty(RESOURCE, tenancy.resource.id, _SOURCE)
-    build.setProperty(BLUEPRINT, tenancy.resource.blueprint, _SOURCE)
+    build.setProperty(LEASE, tenancy.lease.id, SOURCE)
+    build.setProperty(RESOURCE, tenancy.resource.id, SOURCE)
+    build.setProperty(BLUEPRINT, tenancy.resource.blueprint, SOURCE)
     await hooks.link_build(
         build,
         {
-            f"lease {tenancy.lease.id}": lease_url(master, tenancy),
-            f"resource {tenancy.resource.id}": resource_url(master, tenancy),
+            f"lease {tenancy.lease.id}": lease_url(master, tenancy.lease.id),
+            f"resource {tenancy.resource.id}": resource_url(master, tenancy.resource.id),
         },
     )

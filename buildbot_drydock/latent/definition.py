@@ -10,7 +10,7 @@ import copy
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
@@ -29,7 +29,7 @@ from buildbot_drydock.latent.problems import (
 )
 from buildbot_drydock.latent.schedule import Entry, Schedule, in_force, next_change
 from buildbot_drydock.latent.written import sequence
-from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost, Placement
+from buildbot_drydock.model import Blueprint, BlueprintState, ListedHost, Placement, Resource
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorCore, IReactorTime
@@ -328,6 +328,10 @@ class PricedFields(CommonFields):
         return {field: limit for field, limit in limits.items() if limit is not None}
 
 
+async def no_resources(blueprint: str) -> Sequence[Resource]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """What a provider may use of the process that it lives in."""
@@ -345,6 +349,8 @@ class Surroundings:
     wake: Callable[[], None] = lambda: None
     # Stores an event about a blueprint, by its name, in the background.
     report: Callable[[str, Event], None] = lambda blueprint, event: None
+    # Returns the resources of a blueprint, by its name, that are not destroyed, as the rows are now.
+    resources: Callable[[str], Awaitable[Sequence[Resource]]] = no_resources
 
 
 class Definition(Declaration):
@@ -356,6 +362,7 @@ class Definition(Declaration):
     fields_class: ClassVar[type[CommonFields]] = CommonFields
     provider_class: ClassVar[type]
     provides: ClassVar[str] = "host"  # the type of resource, as leases ask for it
+    has_host: ClassVar[bool] = True  # something can run on its resources
     _in_force: tuple[float, float, Entry | None] = (0.0, 0.0, None)  # from, until, which
 
     @property

@@ -20,6 +20,7 @@ BUILT_IN = (
     "buildbot_drydock.latent.hosts:HostPool",
     "buildbot_drydock.latent.kubernetes.pool:KubernetesPods",
     "buildbot_drydock.latent.local:LocalProcesses",
+    "buildbot_drydock.latent.named_lock:NamedLock",
     "buildbot_drydock.latent.synthetic:SyntheticPool",
 )
 

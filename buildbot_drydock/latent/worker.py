@@ -46,7 +46,6 @@ from buildbot_drydock.policy import meets
 if TYPE_CHECKING:
     from buildbot_drydock.service import DrydockService
 
-NOTICE: Final = "drydock_notice"  # a property of builds whose host is to end
 UNTOLD_BYTES: Final = 16  # of a password that nobody is told
 FOR_EVER: Final = 10 * 365 * 86400.0
 
@@ -463,7 +462,7 @@ class DrydockWorker(AbstractLatentWorker):
 
     async def _attached(self, conn: Any) -> None:
         if self._tenancy is not None:
-            hooks.tell_access(conn, badges.lease_url(self.master, self._tenancy))
+            hooks.tell_access(conn, badges.lease_url(self.master, self._tenancy.lease.id))
         await super().attached(conn)
         if not hooks.is_attached(self) or self._leaving:
             return
@@ -517,7 +516,9 @@ class DrydockWorker(AbstractLatentWorker):
             resource=lease.resource,
             text=text,
         )
-        hooks.in_background(self, Deferred.fromCoroutine(hooks.tell_builds(self, NOTICE, text)))
+        hooks.in_background(
+            self, Deferred.fromCoroutine(hooks.tell_builds(self, badges.NOTICE, text))
+        )
         at_work = self.building or self._starting is not None
         if not (at_work or hooks.is_at_rest(self) or hooks.is_being_stopped(self)):
             self.make_way()

@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Final, TypeAlias
 
-from buildbot_drydock.model import Blueprint, Labels, Placement, Power, Resource, ResourceStatus
+from buildbot_drydock.model import (
+    LOCK,
+    Blueprint,
+    Labels,
+    Placement,
+    Power,
+    Resource,
+    ResourceStatus,
+)
 from buildbot_drydock.planner.budget import Budget
 from buildbot_drydock.planner.hostlist import HostList
 from buildbot_drydock.planner.labels import LabelKey, label_key
@@ -169,6 +177,7 @@ class Stock:
             self.idle[resource.id] = resource
         taken = {lease.slot for lease in leases}
         free = [number for number in range(per_resource) if number not in taken]
+        free = free[: max(0, per_resource - len(leases))]  # it may have had more slots before
         if not free or worn_out(self.blueprint, resource, self.survey.now) is not None:
             return
         if not self.survey.takes_leases(resource):
@@ -420,10 +429,11 @@ class Stock:
             return NoHostInService(blueprint=self.blueprint.name, hosts=unusable)
         if self._held_back:
             return min(self._held_back, key=lambda held: (held.retry_at, held.resource))
+        is_lock = self.blueprint.provides == LOCK
         if self.at_its_limit or (self.hosts is not None and self.hosts.free(requires) is None):
             return Full(
                 blueprint=self.blueprint.name,
-                limit=min(self.blueprint.limit, self._most),
+                limit=None if is_lock else min(self.blueprint.limit, self._most),
                 leased=self.leased,
                 slots=self.slots,
                 ending=self._ended,

@@ -350,6 +350,9 @@ class MemoryStore:
     async def resource(self, number: int) -> Resource | None:
         return self._resources.get(number) or self._ended_resources.get(number)
 
+    async def resources_of(self, blueprint: str) -> Sequence[Resource]:
+        return [row for row in self._resources.values() if row.blueprint == blueprint]
+
     async def change_blueprint(
         self, seen: BlueprintState, wanted: BlueprintState, record: Event
     ) -> BlueprintState | None:

@@ -356,6 +356,12 @@ class SqlStore(SqlUses, AuthorizationTable):
     async def resource(self, number: int) -> Resource | None:
         return await self._read(lambda connection: self._find_resource(connection, number))
 
+    async def resources_of(self, blueprint: str) -> Sequence[Resource]:
+        query = _LIVING_RESOURCE_ROWS.where(resources.c.blueprint == blueprint)
+        return await self._read(
+            lambda connection: self._resources.read_all(stream(connection, query))
+        )
+
     async def change_blueprint(
         self, seen: BlueprintState, wanted: BlueprintState, record: Event
     ) -> BlueprintState | None:

@@ -54,8 +54,11 @@ def the_resource(observed: Observed) -> Resource:
     )
 
 
-class ProviderContract(_Base):
-    """The suite. Subclasses say how to get a provider, and how to look behind its back."""
+class HostlessContract(_Base):
+    """The suite of providers on whose resources nothing can run.
+
+    Subclasses say how to get a provider, and how to look behind its back.
+    """
 
     token = "drydock-linux-1"
     other_token = "drydock-linux-2"
@@ -179,6 +182,10 @@ class ProviderContract(_Base):
         await self.provider.destroy(self.token)
         await self.ready(self.other_token)
         self.assertEqual(self.living(), 1)
+
+
+class ProviderContract(HostlessContract):
+    """The suite of all that provide hosts."""
 
     async def test_a_command_runs_on_a_host_that_is_ready(self) -> None:
         host = self.provider.connect(await self.ready(self.token))

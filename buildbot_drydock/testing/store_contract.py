@@ -127,6 +127,17 @@ class StoreContract(AccessContract, ChargingContract, PowerContract, QuotaContra
         self.assertEqual((await self.store.rows()).resources, (second,))
         self.assertEqual(await self.store.resource(first.id), first)
 
+    async def test_the_resources_of_a_blueprint_are_those_that_are_not_destroyed(self) -> None:
+        await self.destroyed(await self.added(0))
+        left = [
+            await self.added(0),
+            await self.moved(await self.added(1), (ResourceEvent.BREAK, RESOURCE_BROKEN)),
+        ]
+        other = ResourceRequest(blueprint="other", token="o", place=0)
+        await self.store.add_resource(other, events.ResourceRequested(built_for=None))
+        self.assertEqual(list(await self.store.resources_of("linux")), left)
+        self.assertEqual(list(await self.store.resources_of("nothing")), [])
+
     async def test_a_resource_that_has_ended_keeps_its_place_until_it_is_gone(self) -> None:
         broken = await self.moved(await self.added(0), (ResourceEvent.BREAK, RESOURCE_BROKEN))
         request = ResourceRequest(blueprint="linux", token="b", place=0, locks=broken.locks)

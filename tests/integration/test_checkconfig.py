@@ -138,7 +138,9 @@ class BrokenConfigTests(CheckConfig):
     def test_every_file_expects_blueprint_or_pool_field_and_remedy(self) -> None:
         for path in BROKEN:
             for first, *others in expectations(path):
-                self.assertRegex(first, r"^((blueprint|pool) '[^']+'|Drydock), field '\w+': ")
+                self.assertRegex(
+                    first, r"^((blueprint|pool|worker) '[^']+'|Drydock), field '\w+': "
+                )
                 self.assertTrue(any(text.startswith("Remedy: ") for text in others), path.name)
 
     def test_every_broken_file_is_answered_with_what_it_expects_and_nothing_else(self) -> None:

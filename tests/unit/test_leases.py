@@ -8,7 +8,7 @@ from buildbot_drydock.interfaces import Claim
 from buildbot_drydock.leases import Leases
 from buildbot_drydock.lifecycle import LeaseEvent, ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus, Notice, Resource, ResourceRequest
-from buildbot_drydock.reasons import Full
+from buildbot_drydock.reasons import Full, Reason
 from buildbot_drydock.testing.builders import NOW
 from tests.unit.core import CoreTestCase, hanging
 
@@ -347,6 +347,36 @@ class TestAfterARestart(LeasesTestCase):
         self.assertEqual(self.lease(1).expires_at, NOW + 150.0)
         self.assertEqual(self.lease(2).expires_at, NOW + 100.0)
         self.assertEqual(self.leases.held(), frozenset(), "nobody holds it yet")
+
+    def test_leases_whose_owners_are_gone_for_good_are_released_at_once(self) -> None:
+        self.asked("build/7")
+        self.asked("worker/1")
+        self.now(self.other_master().request(owner="build/7"))
+        self.restart()
+        self.now(self.leases.await_holders(lambda owner: owner == "build/7"))
+        self.assertEqual(self.lease(1).status, LeaseStatus.RELEASED)
+        self.assertEqual(self.lease(2).status, LeaseStatus.PENDING)
+        self.assertEqual(self.lease(3).status, LeaseStatus.PENDING, "it is another master's")
+
+    def test_who_watches_hears_of_each_change_of_the_reasons_until_the_lease_is_active(
+        self,
+    ) -> None:
+        reasons: dict[int, tuple[Full, ...]] = {}
+        self.patch(self.leases, "_reasons", lambda number: reasons.get(number, ()))
+        heard: list[tuple[Reason, ...]] = []
+        lease = self.asked()
+        self.leases.watch(lease.id, heard.append)
+        self.leases.planned()
+        for leased in (2, 2, 3):
+            full = Full(blueprint="linux", limit=3, leased=leased, slots=3, ending=0)
+            reasons[lease.id] = (full,)
+            self.leases.planned()
+        self.assertEqual([each[0].leased for each in heard], [2, 3])  # type: ignore[attr-defined]
+        self.leases.lease_changed(replace(lease, status=LeaseStatus.ACTIVE))
+        reasons.clear()
+        reasons[lease.id] = (Full(blueprint="linux", limit=3, leased=1, slots=3, ending=0),)
+        self.leases.planned()
+        self.assertEqual(len(heard), 2)
 
     def test_the_newest_active_lease_is_adopted_and_the_others_are_released(self) -> None:
         resources_apart = iter(range(9))

@@ -76,6 +76,17 @@ class TestFreeSlotFirst(PlannerTestCase):
             AcquireLease(leases[2], resource(uses=2), 1, True),
         )
 
+    def test_a_resource_that_had_more_slots_before_is_given_to_nobody_beyond_what_it_has(
+        self,
+    ) -> None:
+        linux = blueprint(leases_per_resource=2)
+        held = [lease(1, on=1, slot=1), lease(2, on=1, slot=4)]
+        self.assert_plans(world(linux, resources=[resource(uses=2)], leases=[*held, lease(3)]))
+        self.assert_plans(
+            world(linux, resources=[resource(uses=2)], leases=[held[1], lease(3), lease(4)]),
+            AcquireLease(lease(3), resource(uses=2), 0, True),
+        )
+
     def test_a_slot_is_taken_until_its_ended_lease_is_vacated(self) -> None:
         gone = lease(1, on=1, status=LeaseStatus.RELEASED)
         vacating = {CallKey("vacate", "linux", gone.tag): Call(running=True)}
