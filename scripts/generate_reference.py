@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from buildbot_drydock import steps
 from buildbot_drydock.config import DrydockFields
 from buildbot_drydock.latent.definition import CommonFields, Definition
 from buildbot_drydock.latent.docker.fields import DockerEngineFields
@@ -117,7 +118,13 @@ def reference() -> str:
             Entry,
         )
     )
+    sections += [step_section(getattr(steps, name)) for name in steps.__all__]
     return "\n".join(sections)
+
+
+def step_section(cls: type[Any]) -> str:
+    """Describe a build step, beside what all steps of Buildbot's take."""
+    return "\n".join([f"## {cls.__name__}", "", "A build step. " + (inspect.getdoc(cls) or ""), ""])
 
 
 def kind_section(cls: type[Definition]) -> str:

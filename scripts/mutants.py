@@ -34,6 +34,7 @@ from planted_bugs_in_pods import BUGS as BUGS_IN_PODS
 from planted_bugs_in_retention import BUGS as BUGS_IN_RETENTION
 from planted_bugs_in_sharing import BUGS as BUGS_IN_SHARING
 from planted_bugs_in_standby import BUGS as BUGS_IN_STANDBY
+from planted_bugs_in_steps import BUGS as BUGS_IN_STEPS
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_SECONDS = 90.0  # of the tests that are to catch one bug
@@ -56,6 +57,7 @@ ALL_BUGS = (
     *BUGS_IN_COSTS_AND_EDITS,
     *BUGS_IN_RETENTION,
     *BUGS_IN_STANDBY,
+    *BUGS_IN_STEPS,
 )
 
 
