@@ -15,6 +15,7 @@ from buildbot_drydock.events import ResourceBroken
 from buildbot_drydock.latent.synthetic import SyntheticPool
 from buildbot_drydock.lifecycle import ResourceEvent
 from buildbot_drydock.model import Lease, LeaseStatus
+from buildbot_drydock.sharing_fields import Quota
 from buildbot_drydock.steps import LeaseResource, ReleaseLease
 from tests.integration.leasing import LeasingTestCase
 
@@ -130,7 +131,7 @@ class TakingTests(LeasingTestCase):
 
     async def test_a_quota_counts_what_builds_lease(self) -> None:
         self.slots = 2
-        self.settings["quotas"] = [util.Quota(builder="*", leases=1)]
+        self.settings["quotas"] = [Quota(builder="*", leases=1)]
         await self.start()
         await self.request_build("tests")
         await self.request_build("others")
