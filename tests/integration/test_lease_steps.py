@@ -352,6 +352,7 @@ class EndingTests(LeasingTestCase):
         await self.stop()
 
     async def test_a_service_that_leaves_lets_builds_keep_what_they_have(self) -> None:
+        self.settings.update(lease_seconds=60.0, renew_interval=20.0)
         await self.start()
         await self.request_build()
         service = self.service
@@ -363,6 +364,7 @@ class EndingTests(LeasingTestCase):
         found = await service.store.lease(1)
         assert found is not None
         self.assertEqual(found.status, LeaseStatus.ACTIVE)
+        self.assertGreater(found.expires_at or 0, self.reactor.seconds(), "it is still renewed")
         await self.finish()
         await self.advance(1)
         found = await service.store.lease(1)
