@@ -86,7 +86,7 @@ _bug(
     "costs.py",
     CHARGES,
     "what a person says about a lease charges a build",
-    "if not lease.owner.startswith(WORKER) or not builder",
+    "if not lease.owner.startswith((WORKER, BUILD)) or not builder",
     "if not builder",
 )
 _bug(
