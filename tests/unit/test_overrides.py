@@ -145,6 +145,7 @@ class EditableTests(SynchronousTestCase):
                 {
                     *("limit", "placement", "min_ready", "idle_timeout", "max_uses", "max_age"),
                     *("failure_budget", "max_hourly_cost", "max_daily_cost"),
+                    "slots",  # of a lock, which has no hosts
                 },
             )
 
