@@ -28,9 +28,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from bench_configuration import ConfigurationInMemory
 from bench_results import Measured, counted, measured, percentile
 from buildbot.config import BuilderConfig
-from buildbot.config.master import MasterConfig
 from buildbot.master import BuildMaster
 from buildbot.plugins import util
 from buildbot.worker import Worker
@@ -86,16 +86,6 @@ class ByHand(Worker):
             waiting, self.waiting = self.waiting, None
             waiting.callback(time.time())
         return result
-
-
-class ConfigurationInMemory:
-    """Loads what is given, as ``FileLoader`` does a file."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        self._content = content
-
-    def loadConfig(self) -> MasterConfig:
-        return MasterConfig.loadFromDict(self._content, "the benchmark's")
 
 
 class WholeMaster:

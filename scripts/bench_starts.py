@@ -16,9 +16,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from bench_configuration import ConfigurationInMemory
 from bench_results import Measured, measured
 from buildbot.config import BuilderConfig
-from buildbot.config.master import MasterConfig
 from buildbot.master import BuildMaster
 from buildbot.plugins import util
 from buildbot.process.buildstep import BuildStep
@@ -50,16 +50,6 @@ class Mark(BuildStep):
             marked, Mark.marked = Mark.marked, None
             marked.callback(time.time())
         return SUCCESS
-
-
-class ConfigurationInMemory:
-    """Loads what is given, as ``FileLoader`` does a file."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        self._content = content
-
-    def loadConfig(self) -> MasterConfig:
-        return MasterConfig.loadFromDict(self._content, "the benchmark's")
 
 
 class Beside:
